@@ -77,6 +77,7 @@ class Assumptions(Record):
     by: str = ""  # the metric whose value says how good the models are; empty: nothing does
     value: float | None = None
     seeds: Literal["ledger", "both", "assumed"] = "assumed"  # where the variance between seeds is from
+    freedom: Count = 0  # degrees of freedom of all past seeds on this holdout
 
 
 class ModelPower(Record):
@@ -89,7 +90,7 @@ class ModelPower(Record):
     looks: tuple[Count, ...] = ()
     levels: tuple[Probability, ...] = ()
     family: Count = 1  # how many margins Holm adjusts for
-    history: Count = 0  # degrees of freedom of past seeds
+    history: Count = 0  # degrees of freedom of past seeds that the next verdict's rule counts: not its baseline's
     deterministic: bool = False
     assumed: Assumptions | None = None
     gates: tuple[GatePower, ...] = ()

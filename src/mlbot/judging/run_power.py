@@ -18,7 +18,7 @@ from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError, require
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, Task
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
@@ -356,7 +356,7 @@ class _Part:
             task=planning.model.task,
             labels=rows.labels,
             classes=len(rows.classes),
-            alike=rows.groups if series is None or rows.groups is not None else series.times,
+            alike=_alike(planning.model.task, rows),
             quantiles=() if series is None else series.quantiles,
             threshold=0.5 if data.threshold is None else data.threshold,
         )
@@ -371,12 +371,18 @@ class _Part:
         """What was assumed of these rows."""
         from mlbot.stats.standins import differing
 
-        by, options, history = self.by or ("", None), self.planning.options, self.planning.seeding.history
+        by, options = self.by or ("", None), self.planning.options
+        freedom = seed_freedom(self.planning.past, self.planning.model.name, ())
         given: Literal["ledger", "both", "assumed"]
-        given = "ledger" if history >= ENOUGH_HISTORY else "both" if history else "assumed"
+        given = "ledger" if freedom >= ENOUGH_HISTORY else "both" if freedom else "assumed"
         disagreement = min(options.disagreement, differing(self.labelled, self.assumed))
         return Assumptions(
-            disagreement=round(disagreement, 4), change=options.change, by=by[0], value=by[1], seeds=given
+            disagreement=round(disagreement, 4),
+            change=options.change,
+            by=by[0],
+            value=by[1],
+            seeds=given,
+            freedom=freedom,
         )
 
     def rows_of(self, seeds: int) -> "Rows":
@@ -504,6 +510,13 @@ def _reference(planning: Planning) -> tuple[str, float] | None:
         if gate.bound in {Bound.MIN, Bound.MAX} and not gate.slice
     }
     return next(((each.name, limits[each.name]) for each in plain if each.name in limits), None)
+
+
+def _alike(task: Task, rows: "Rows") -> Any:
+    """Which rows depend on each other: groups, or the rows of a time; those of a query are one draw anyway."""
+    if task is Task.RANKING:
+        return None
+    return rows.groups if rows.groups is not None or rows.series is None else rows.series.times
 
 
 def _skill(planning: Planning, labelled: "Labelled", rows: "Rows", by: tuple[str, float] | None, usual: float) -> float:

@@ -55,14 +55,15 @@ def assume(rows: Rows, skill: float, disagreement: float, change: float) -> Assu
     """The shares of noise with which such shares of rows differ between two seeds, and between two recipes besides.
 
     Of numbers and rankings they are the shares themselves. Models that are right on most rows cannot differ on many:
-    no more than half as many are taken as differ where two models have nothing but the labels in common.
+    no more than half as many are taken between seeds as differ where two models have nothing but the labels in common,
+    and three quarters between recipes.
     """
     plain = Assumed(skill=skill, of_seed=min(1.0, disagreement), of_recipe=0.0)
     if not rows.task.is_classification:
         return replace(plain, of_recipe=min(change, 1 - plain.of_seed))
-    most = _differing(rows, replace(plain, of_seed=1.0)) / 2
-    seed = _solved(lambda share: _differing(rows, replace(plain, of_seed=share)), min(disagreement, most))
-    both = _solved(lambda share: _differing(rows, replace(plain, of_seed=share)), min(disagreement + change, most))
+    most = _differing(rows, replace(plain, of_seed=1.0))
+    wanted = min(disagreement, most / 2), min(disagreement + change, most * 3 / 4)
+    seed, both = (_solved(lambda share: _differing(rows, replace(plain, of_seed=share)), each) for each in wanted)
     return replace(plain, of_seed=seed, of_recipe=max(0.0, both - seed))
 
 
@@ -128,8 +129,21 @@ class _Noise:
         codes = self.rows.alike
         if codes is None:
             return own
-        shared = rng.standard_normal((int(codes.max()) + 1, *shape[1:]))[codes]
-        return np.asarray(math.sqrt(ALIKE) * shared + math.sqrt(1 - ALIKE) * own)
+        shared = rng.standard_normal(int(codes.max()) + 1)[codes]
+        toward = _toward_label(self.rows)
+        return np.asarray(math.sqrt(ALIKE) * (shared * toward.T).T + math.sqrt(1 - ALIKE) * own)
+
+
+def _toward_label(rows: Rows) -> Floats:
+    """Which way noise is for a row: what a group shares makes all of its rows easier, or all harder."""
+    labels = np.asarray(rows.labels)
+    match rows.task:
+        case Task.BINARY | Task.MULTILABEL:
+            return np.asarray(2 * labels.astype(np.float64) - 1)
+        case Task.MULTICLASS:
+            return np.asarray(2 * np.eye(rows.classes)[labels.astype(np.intp)] - 1)
+        case _:
+            return np.ones(labels.shape)
 
 
 def _answer(rows: Rows, skill: float, noise: Floats) -> Floats:

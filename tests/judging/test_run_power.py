@@ -1,0 +1,256 @@
+"""`mlbot power`: what can be judged before anything is trained."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.support import tiny
+from tests.support.ledger_samples import digest, entry
+
+from mlbot.config.run_check import load_config
+from mlbot.console import Console
+from mlbot.errors import Exit, UsageError
+from mlbot.gates.outcome import Outcome
+from mlbot.judging.power import ModelPower, Power, flipping_text, power_text
+from mlbot.judging.run_flips import FlipOptions, _drawn_again, _files, _Flips, say_flips
+from mlbot.judging.run_judge import Rule, opened
+from mlbot.judging.run_power import PLAN, Planning, PowerOptions, say_power
+from mlbot.ledger.entries import SeedValues, VerdictEntry
+from mlbot.lib.terminal import Pen
+from mlbot.ml.holdout import HoldoutData
+
+QUIET = Console(out=io.StringIO(), err=io.StringIO(), quiet=True)
+
+
+def folder(
+    path: Path, change: Callable[[str], str] = lambda text: text, *, holdout: str = tiny.files()["data/holdout.csv"]
+) -> Path:
+    """A folder with a config, its data and no repository, no ledger and no model."""
+    for name, text in (tiny.files() | {"data/holdout.csv": holdout}).items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(change(text) if name == "mlbot.yaml" else text, encoding="utf-8")
+    (path / ".git").mkdir(exist_ok=True)  # the end of the search for a config; git knows no repository here
+    return path
+
+
+def asked(root: Path, *, as_json: bool = True, **options: Any) -> tuple[Any, Exit]:
+    out = io.StringIO()
+    code = say_power(root, PowerOptions(**options), Console(out=out, err=io.StringIO()), as_json=as_json)
+    return (json.loads(out.getvalue()) if as_json else out.getvalue()), code
+
+
+def planning(root: Path, *past: VerdictEntry, **options: Any) -> Planning:
+    model = load_config(root).models[0]
+    holdout = opened(Rule(model=model, folder=root))
+    assert isinstance(holdout, HoldoutData)
+    known = tuple(
+        each.model_copy(update={"model": "tiny", "holdout": holdout.record.digest}) if each.holdout else each
+        for each in past
+    )
+    return Planning(root=root, model=model, holdout=holdout, past=known, options=PowerOptions(**options))
+
+
+def verdicts(*spreads: float, deterministic: bool | None = None) -> list[VerdictEntry]:
+    """Past recipes with five seeds each, whose AUC has such a standard deviation."""
+    made = []
+    for number, spread in enumerate(spreads):
+        unit = (-1.26491, -0.63246, 0.0, 0.63246, 1.26491)
+        values = tuple(0.8 + spread * each for each in unit)
+        made.append(
+            entry(
+                run=number + 1,
+                values=values,
+                key=digest(number),
+                deterministic=deterministic,
+                duration_s=90.0,
+            ).model_copy(update={"values": (SeedValues(metric="roc_auc", values=values),)})
+        )
+    return made
+
+
+def gate(found: ModelPower, name: str) -> Any:
+    return next(each for each in found.gates if each.gate.name == name)
+
+
+def test_without_model_ledger_and_repository_it_answers(tmp_path: Path) -> None:
+    found, code = asked(folder(tmp_path))
+    assert code is Exit.OK
+    assert found["schema_version"] == "mlbot/power@1"
+    [model] = found["models"]
+    assert (model["rows"], model["looks"], model["family"], model["history"]) == (4000, [3], 1, 0)
+    assert model["assumed"] == {
+        "disagreement": 0.06,
+        "change": 0.01,
+        "by": "roc_auc",
+        "value": 0.75,
+        "seeds": "assumed",
+        "freedom": 0,
+    }
+    margin, limit = model["gates"][1], model["gates"][0]
+    assert margin["judgeable"] is True
+    assert 0 < margin["noticed_from"] < 0.02
+    assert margin["noticed"] > 0.95
+    assert limit["value"] == pytest.approx(0.75, abs=0.01)
+    assert 0.005 < limit["half_width"] < 0.02
+    assert model["sealed"]["level"] == 0.025
+    assert model["sealed"]["gates"][0]["neutral"] > model["sealed"]["gates"][0]["gaining"] > 0
+
+
+def test_a_margin_that_cannot_be_judged_is_inconclusive(tmp_path: Path) -> None:
+    root = folder(tmp_path, lambda text: text.replace("max_regression: 0.02", "max_regression: 0.002"))
+    found, code = asked(root)
+    margin = found["models"][0]["gates"][1]
+    assert code is Exit.INCONCLUSIVE
+    assert margin["judgeable"] is False
+    assert margin["rows_needed"] > 20_000
+    text, _ = asked(root, as_json=False)
+    assert f"{margin['rows_needed']:,} rows" in text
+    assert "two files of one recipe differ on 6 % of the rows (--disagreement)" in " ".join(text.split())
+    shown = folder(
+        tmp_path, lambda text: text.replace("max_regression: 0.02", "max_regression: 0.002, blocking: false")
+    )
+    assert asked(shown)[1] is Exit.OK
+
+
+def test_what_is_assumed_can_be_said(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    asks: tuple[dict[str, Any], ...] = ({}, {"disagreement": 0.02}, {"change": 0.1})
+    usual, quiet, changing = (asked(root, **each)[0]["models"][0]["gates"][1]["noticed_from"] for each in asks)
+    assert quiet < usual < changing
+
+
+def test_the_ledger_takes_the_place_of_what_is_assumed(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    narrow, wide = (planning(root, *verdicts(*[spread] * 4)).found(QUIET) for spread in (0.002, 0.01))
+    for found in (narrow, wide):
+        assert found.looks == (2, 3, 5)
+        assert found.history == 12  # the model that the next change is compared with is none of it
+        assert found.assumed is not None
+        assert (str(found.assumed.seeds), found.assumed.freedom, found.assumed.by) == ("ledger", 16, "roc_auc")
+        assert found.assumed.value == pytest.approx(0.8, abs=0.02)
+        assert found.cost is not None
+        assert (found.cost.first_s, found.cost.most_s) == (180.0, 450.0)
+    assert gate(wide, "roc_auc.max_regression").standard_error == pytest.approx(0.01 * (2 / 5) ** 0.5, rel=0.05)
+    assert gate(narrow, "roc_auc.max_regression").noticed_from < gate(wide, "roc_auc.max_regression").noticed_from
+    text = power_text(Power(models=(wide,)), Pen(False, 100))
+    assert "past trainings (16 degrees of freedom)" in " ".join(text.split())
+
+
+def test_a_little_history_is_weighed_with_what_is_assumed(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    few, none = (planning(root, *verdicts(*spreads)).found(QUIET) for spreads in ([0.01], []))
+    assert few.assumed is not None
+    assert (few.looks, str(few.assumed.seeds)) == ((3,), "both")
+    name = "roc_auc.max_regression"
+    assert gate(none, name).standard_error < gate(few, name).standard_error < 0.01 * (2 / 3) ** 0.5
+
+
+def test_a_recipe_whose_seed_has_no_effect_is_two_files(tmp_path: Path) -> None:
+    found = planning(folder(tmp_path), *verdicts(0.0, deterministic=True)).found(QUIET)
+    assert found.deterministic
+    assert gate(found, "roc_auc.max_regression").seeds_needed is None
+    text = power_text(Power(models=(found,)), Pen(False, 100))
+    assert "one file a side" in text
+    assert "A verdict takes one training" in text
+
+
+def test_one_seed_without_a_history_decides_nothing(tmp_path: Path) -> None:
+    root = folder(tmp_path, lambda text: text.replace("timeout: 60s", "timeout: 60s\n      seeds: 1"))
+    margin = gate(planning(root).found(QUIET), "roc_auc.max_regression")
+    assert "seeds: 3" in margin.why
+    assert gate(planning(root, *verdicts(*[0.004] * 4)).found(QUIET), "roc_auc.max_regression").judgeable is True
+
+
+def test_a_gate_on_a_slice_has_its_rows(tmp_path: Path) -> None:
+    root = folder(
+        tmp_path, lambda text: text.replace("accuracy@rare: {min: 0.75}", "accuracy@rare: {max_regression: 0.05}")
+    )
+    whole, rare = (gate(planning(root).found(QUIET), f"{name}.max_regression") for name in ("roc_auc", "accuracy@rare"))
+    assert (whole.rows, rare.rows) == (4000, 20)
+    assert rare.judgeable is False
+    assert rare.passed == 0.0  # of so few rows too few carry any change
+    assert not rare.counts  # below its min_rows
+    assert asked(root)[1] is Exit.OK
+
+
+def test_gates_that_rows_do_not_decide_say_so(tmp_path: Path) -> None:
+    lines = ["log_loss: {max: 0.6}", "size_mb: {max: 5}", "latency_p50_ms: {max_ratio: 1.5}"]
+    lines += ["negative_flips: {max_excess: 0.02}"]
+    root = folder(tmp_path, lambda text: text.replace(lines[0], f"\n{6 * ' '}".join(lines)))
+    found = planning(root).found(QUIET)
+    assert gate(found, "size_mb.max").why == "it needs no rows."
+    assert "measured on the day" in gate(found, "latency_p50_ms.max_ratio").why
+    assert gate(found, "negative_flips.max_excess").judgeable is True
+    assert found.family == 2
+
+
+def test_a_holdout_that_is_not_there_or_cannot_be_read_is_said(tmp_path: Path) -> None:
+    root = folder(tmp_path, holdout="x1,x2,x3,segment,y\n1,2,3,a,\n")
+    found, code = asked(root)
+    assert "no value" in found["models"][0]["why"] or "label" in found["models"][0]["why"]
+    assert code is Exit.OK
+    with pytest.raises(UsageError, match="no model 'other'"):
+        asked(root, models=("other",))
+
+
+def flips(root: Path, **options: Any) -> _Flips:
+    """Of ten models that stand in for files."""
+    found = planning(root)
+    rows = found.part(None).rows_of(5)
+    return _Flips.of(replace(found, options=PLAN), rows, FlipOptions(**options))
+
+
+def test_identical_code_flips_no_gate_often(tmp_path: Path) -> None:
+    found = flips(folder(tmp_path), verdicts=40, minutes=10).found(QUIET)
+    assert (found.files, found.seeds, found.splits, found.verdicts) == (10, 3, 4200, 40)
+    by = {
+        each.gate.name if each.gate else "": {share.outcome: share for share in each.outcomes} for each in found.gates
+    }
+    margin = by["roc_auc.max_regression"]
+    assert margin[Outcome.FAIL].share == 0.0
+    assert margin[Outcome.FAIL].high == pytest.approx(0.0722, abs=0.0001)  # 1 - .05^(1/40)
+    assert margin[Outcome.PASS].share > 0.5
+    assert sum(share.share for share in by[""].values()) == pytest.approx(1.0)
+    text = flipping_text(found, Pen(False, 120))
+    assert "40 verdicts on identical code, 3 seeds a side drawn from 10 files" in " ".join(text.split())
+    assert "all gates" in text
+
+
+def test_a_verdict_on_identical_code_is_the_same_again(tmp_path: Path) -> None:
+    made = flips(folder(tmp_path))
+    assert made.verdict(3) == made.verdict(3)
+    assert made.verdict(3) != made.verdict(4)
+
+
+def test_time_is_bounded(tmp_path: Path) -> None:
+    err = io.StringIO()
+    found = flips(folder(tmp_path), verdicts=1000, minutes=0.0).found(Console(out=io.StringIO(), err=err))
+    assert found.verdicts == 1
+    assert "1 of 1000 verdicts" in err.getvalue()
+
+
+def test_groups_are_drawn_whole(tmp_path: Path) -> None:
+    rows = flips(folder(tmp_path)).rows
+    grouped = replace(rows, groups=np.arange(len(rows.labels), dtype=np.int32) // 7)
+    drawn = _drawn_again(grouped, [0, 1], np.random.default_rng(0))
+    assert drawn.groups is not None
+    assert int(drawn.groups.max()) == int(grouped.groups.max())  # type: ignore[union-attr]
+    assert set(np.bincount(drawn.groups)) <= set(np.bincount(grouped.groups))  # type: ignore[arg-type]
+    assert len(drawn.predictions) == 2
+
+
+def test_files_are_found_in_the_folder_that_a_training_has_written(tmp_path: Path) -> None:
+    model = load_config(folder(tmp_path)).models[0]
+    for seed in range(4):
+        place = tmp_path / "seeds" / "tiny" / str(seed)
+        place.mkdir(parents=True)
+        (place / "model.onnx").write_bytes(b"")
+        (place / "training.json").write_text("{}")
+    assert [each.parent.name for each in _files([tmp_path / "seeds"], model)] == ["0", "1", "2", "3"]
+    with pytest.raises(UsageError, match="take 4 files of one recipe, and there are 1"):
+        say_flips(tmp_path, FlipOptions(files=(tmp_path / "seeds/tiny/0",)), QUIET, as_json=False)
