@@ -8,7 +8,7 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.history_samples import approval, deployment, lock, release, request, sealed, waiver
+from tests.support.history_samples import approval, deployment, lock, look, release, request, sealed, waiver
 from tests.support.ledger_samples import digest, entry
 
 from mlbot.events.github import Attempt
@@ -52,6 +52,7 @@ one_entry = st.one_of(
     st.builds(approval, versions, environments, model=models, actor=st.sampled_from(["ada", "grace"]), time=times),
     st.builds(lock, st.integers(1, 4), environments, locked=st.booleans(), time=times),
 )
+some_look = st.builds(look, st.integers(1, 4), st.none() | st.integers(1, 3), time=times)
 some = st.lists(one_entry, max_size=12)
 
 
@@ -90,7 +91,7 @@ def test_a_bad_file_costs_itself_only(entries: list[Entry], bad: bytes) -> None:
     assert len(ledger.problems) == 1
 
 
-@given(one_entry)
+@given(one_entry | some_look)
 def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
     assert read_files({path_of(one): canonical(one)}).entries == (one,)
     assert path_of(one).startswith(folders_of(one.kind, one.subject))
@@ -99,7 +100,7 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 
 
 def test_where_the_kinds_are() -> None:
-    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed()]
+    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed(), look()]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
         f"v1/verdict/adult-income/{digest(1)[7:9]}",
@@ -110,6 +111,7 @@ def test_where_the_kinds_are() -> None:
         "v1/lock/production",
         "v1/request/7",
         "v1/sealed/adult-income",
+        f"v1/look/{digest(5)[7:39]}/12.77",
     ]
 
 

@@ -19,6 +19,7 @@ from mlbot.ledger.entries import (
     Entry,
     Environment,
     LockEntry,
+    LookEntry,
     ReleaseEntry,
     RequestEntry,
     SealedEntry,
@@ -97,6 +98,26 @@ def lock(sequence: int = 1, environment: str = "production", **changes: Any) -> 
         "time": "2026-11-20T20:00:00Z",
     }
     return LockEntry(**(fields | changes))
+
+
+def look(artifact: int = 1, pull_request: int | None = 12, **changes: Any) -> LookEntry:
+    """Alice's pull request of the repository 77 shows figures of an artifact on the rows 5."""
+    fields: dict[str, Any] = {
+        "content": digest(5),
+        "artifact": digest(artifact),
+        "repository": 77,
+        "pull_request": pull_request,
+        "head_repository": 78,
+        "actor": "alice",
+        "model": MODEL,
+        "commit": "4f1c2a9" + 33 * "d",
+        "branch": "main",
+        "attempt": Attempt(run=7),
+        "report": digest(9),
+        "metrics": ("roc_auc",),
+        "time": "2026-11-20T20:00:00Z",
+    }
+    return LookEntry(**(fields | changes))
 
 
 def request(run: int = 7, **changes: Any) -> RequestEntry:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -175,6 +176,14 @@ class OrphanBranch:
             return _read_blobs(here, files_of_tips(here, tips, *folders))
         found = self._read(folders, partial=True) if few else None
         return self._read(folders, partial=False) or {} if found is None else found
+
+    def paths(self, *folders: str) -> tuple[str, ...]:
+        """The paths of the files in folders, none of which is read. Errors: as `read`."""
+        here = self.remote.folder
+        if here and (tips := self._whole_tips(here)):
+            return tuple(files_of_tips(here, tips, *folders))
+        with _repository(self.remote.url) as scratch:
+            return tuple(files_of_tips(scratch, self._fetch(scratch, partial=True).all, *folders))
 
     @property
     def _ref(self) -> str:
@@ -507,6 +516,13 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
         files |= files_at(repository, ref, *folders)
     ledger = read_files(files)
     return ledger.model_copy(update={"problems": (_problem(loss), *ledger.problems)}) if loss else ledger
+
+
+def local_paths(repository: Path, folders: Sequence[str]) -> tuple[str, ...]:
+    """The paths of the files in parts of the ledger as this clone last fetched it, or knew it before a loss."""
+    tips, loss = _local(repository, "origin") if folders else ((), None)
+    found = [list_files(repository, ref, *folders) for ref in (*tips, *([COPY] if loss else []))]
+    return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 def has_ledger(repository: Path) -> bool:

@@ -165,6 +165,7 @@ def _record(table: Table, evaluate: Evaluate, slices: Mapping[str, int]) -> Hold
     return Holdout(
         source=str(evaluate.format),
         digest=digest(canonical(facts)),
+        content=digest(canonical(sorted(map(canonical, facts)))),
         rows=len(table.items),
         task=Task.SCORES,
         slices=dict(slices),

@@ -85,7 +85,7 @@ from mlbot.protocol.decision import (
     PushSubject,
     Wait,
 )
-from mlbot.report.notices import in_production
+from mlbot.report.notices import in_production, look_folders, with_looks
 from mlbot.report.report import ModelReport, Report, document_of
 from mlbot.report.terminal import terminal
 from mlbot.storage.artifact import measured, pack
@@ -616,12 +616,23 @@ def _judge(
             duration_s=time.monotonic() - started,
             **_context(run, assignment),
         )
+        report = _looked(run, assignment, report)
         _copy_accepted(results, report, accepted)
         if decision.trial:
             result = judged_trial(run, assignment, report)
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
         request = _request(run, assignment, report, accepted)
     return report, request
+
+
+def _looked(run: CIRun, assignment: Assignment, report: Report) -> Report:
+    """The report with the looks at its holdouts so far, of which the ledger's names alone are read."""
+    folders, subject = look_folders(report), assignment.decision.subject
+    if not folders:
+        return report
+    paths = LedgerBranch.at(run.remote).branch.paths(*folders)
+    pull = (subject.number, run.policy.repository_id) if isinstance(subject, PullRequestSubject) else None
+    return with_looks(report, paths, pull, config=assignment.planning.configs.policy)
 
 
 MOST_WAVES = 2

@@ -16,7 +16,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.command import git
-from mlbot.git.ledger import read_local
+from mlbot.git.ledger import local_paths, read_local
 from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
@@ -55,7 +55,7 @@ from mlbot.plan.comparison_point import (
 )
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
-from mlbot.report.notices import notice
+from mlbot.report.notices import look_folders, notice, with_looks
 from mlbot.report.report import Notice, NoticeCode, Report
 from mlbot.storage.results import ResultStore
 from mlbot.training.run_bring import UnreachableError
@@ -157,6 +157,7 @@ class Work:
     pushed: bool = False  # whether head is a commit of the guarded branch itself, so that what is unjudged is judged
     then: Callable[[Report, Sequence[JudgeResult]], None] = lambda _report, _results: None
     """Is given the report and the models while their files are held."""
+    recorded: bool = False  # whether the verdict goes into the ledger, so that it is a look at the holdout
     known: Callable[[Sequence[Evidence]], None] = lambda _evidence: None
     """Is given what was found about each model of the verdict."""
 
@@ -186,6 +187,8 @@ def judge_commits(work: Work, console: Console) -> Report:
             duration_s=time.monotonic() - started,
             **_whereabouts(repository, work.commits),
         )
+        paths = local_paths(repository.root, look_folders(report))
+        report = with_looks(report, paths, config=planning.configs.policy, counts=work.recorded)
         work.known(evidence)
         work.then(report, results)
     return report

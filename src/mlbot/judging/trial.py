@@ -18,7 +18,7 @@ from mlbot.protocol.answer import RetrainRequest
 from mlbot.protocol.marker import last_line_of
 from mlbot.report import tables, words
 from mlbot.report.markdown import LIMIT, len16
-from mlbot.report.report import ModelReport, ParamChange, Report
+from mlbot.report.report import ModelReport, NoticeCode, ParamChange, Report
 from mlbot.report.tables import MetricRow, compared_row, metric_rows, seeds
 
 MOST_LISTED = 20  # trials that the comment lists; their number counts all
@@ -55,6 +55,8 @@ class TrialResult(Record):
     """The last lines of a failed training's log; hostile text, escaped where rendered, and not stored."""
     rows: Count | None = None
     seeds: str = ""
+    looks: str = ""  # how many models' figures on these rows were shown
+    optimistic: Sentence = ""  # what so many looks do to figures; empty after few
     metrics: tuple[MetricRow, ...] = ()
     failing: tuple[Sentence, ...] = ()  # the absolute gates that the trial's file would fail
     file: str = ""  # the file of parameters; empty where the config names none
@@ -141,6 +143,8 @@ def trial_result(
         else (),
         rows=model.holdout.rows if model and model.holdout else None,
         seeds=seeds(model) if model else "",
+        looks=tables.looks(model) if model else "",
+        optimistic=_optimistic(model) if model else "",
         metrics=_metrics(model) if model else (),
         failing=tuple(_failing(model)) if model else (),
         file=change.file,
@@ -196,6 +200,10 @@ def _uncompared(model: ModelReport) -> str:
     relative = (each for each in model.verdict.gates if each.gate.bound.is_relative)
     by_gate = [each.problem.detail for each in relative if each.problem is not None]
     return next(iter([*(each.text for each in model.notices if each.code == "no-baseline"), *by_gate]), "")
+
+
+def _optimistic(model: ModelReport) -> str:
+    return next((each.text for each in model.notices if each.code is NoticeCode.MANY_LOOKS), "")[:2000]
 
 
 def _metrics(model: ModelReport) -> tuple[MetricRow, ...]:

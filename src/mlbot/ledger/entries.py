@@ -418,6 +418,61 @@ class RequestEntry(Record):
         return next((each for each in self.models if (each.model, each.key) == (model, key)), None)
 
 
+class LookEntry(Record):
+    """A look at the open holdout: figures of an artifact on these rows were reported, here or in a pull request.
+
+    What counts is in its path, so that looks are counted without a file being read: rows, pull request and artifact.
+    The first report of an artifact there is the look; what reports it again adds nothing.
+    """
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["look"] = "look"
+    content: Digest  # of the holdout's rows, however they are written (`mlbot.ml.content`)
+    artifact: Digest  # of the candidate's file that ships: its other seeds are the same look
+    repository: Id | None = None  # GitHub's number of the repository; None on a laptop
+    pull_request: Id | None = None  # None: of the guarded branch itself, or of a merge queue
+    head_repository: Id | None = None  # where the pull request is from; None: not of one, or the fork is gone
+    actor: Actor | None = None  # who asked: the pull request's author, of a trial who asked for it; None: a push did
+    trial: bool = False
+    model: Name
+    commit: Sha
+    branch: RefName  # the guarded branch
+    attempt: Attempt  # the training that was judged
+    report: Digest  # of the model's report that was shown
+    metrics: tuple[Gate, ...] = ()  # whose figures were shown
+    time: Time
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under: the rows."""
+        return rows_of(self.content)
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in: its pull request's, by numbers that are no other's."""
+        return pull_request_shard(self.pull_request, self.repository)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the training."""
+        return self.attempt.order
+
+
+def rows_of(content: Digest) -> Name:
+    """What looks at a holdout are filed under."""
+    return content.removeprefix("sha256:")[:32]
+
+
+def pull_request_shard(number: int | None, repository: int | None) -> str:
+    """Where the looks of a pull request are; those of none are under 0."""
+    return f"{number or 0}.{repository or 0}"
+
+
+def artifact_of_look(artifact: Digest) -> str:
+    """What a look is called: so short that a hundred thousand names are read as quickly as a few large files."""
+    return artifact.removeprefix("sha256:")[:16]
+
+
 Entry = Annotated[
     VerdictEntry
     | WaiverEntry
@@ -426,13 +481,24 @@ Entry = Annotated[
     | ApprovalEntry
     | LockEntry
     | RequestEntry
-    | SealedEntry,
+    | SealedEntry
+    | LookEntry,
     Field(discriminator="kind"),
 ]
 
-Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed"]
+Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed", "look"]
 
-KINDS: tuple[Kind, ...] = ("verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed")
+KINDS: tuple[Kind, ...] = (
+    "verdict",
+    "waiver",
+    "release",
+    "deployment",
+    "approval",
+    "lock",
+    "request",
+    "sealed",
+    "look",
+)
 
 _OF_JUDGED = frozenset(
     {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"}
@@ -495,8 +561,10 @@ def _path(entry: Entry, raw: bytes) -> str:
     """The path of an entry by its canonical form without the time.
 
     The last such field is the entry's own: keys are sorted, nothing that stands after it has one, and quotes within a
-    text are escaped.
+    text are escaped. Of a look only the artifact: the first report of it is the look.
     """
+    if isinstance(entry, LookEntry):
+        return "/".join((_ROOT, entry.kind, entry.subject, entry.shard, f"{artifact_of_look(entry.artifact)}.json"))
     before, _, after = raw.removesuffix(b"\n").rpartition(f',"{_WHEN}":"{entry.time}"'.encode())
     identity = hashlib.sha256(before + after).hexdigest()
     parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{identity}.json")

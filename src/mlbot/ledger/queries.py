@@ -4,6 +4,7 @@ The order of the entries given never matters, and neither does a clock: counters
 on a date needs times, and there a time that contradicts the counters is not believed.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from statistics import variance
@@ -20,8 +21,12 @@ from mlbot.ledger.entries import (
     Time,
     VerdictEntry,
     WaiverEntry,
+    artifact_of_look,
+    folders_of,
+    pull_request_shard,
+    rows_of,
 )
-from mlbot.lib.record import Digest, Name, Record, Sha
+from mlbot.lib.record import Count, Digest, Name, Record, Sha
 
 USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose model may be compared with. A first model is inconclusive for want of a baseline, so leaving those
@@ -237,3 +242,38 @@ def _sorted(entries: Iterable[Entry], kind: type[_E]) -> list[_E]:
     """The entries of a kind, oldest first; where counters are equal, whatever order they came in, always the same."""
     found = [each for each in entries if isinstance(each, kind)]
     return sorted(found, key=lambda each: (each.order, each.model_dump_json()))
+
+
+class Looks(Record):
+    """How many artifacts' figures on these rows were reported; what is reported now counts already."""
+
+    content: Digest  # of the holdout's rows, however they are written
+    every: Count  # over all branches, pull requests, forks and trials
+    pull_request: Count | None = None  # in this pull request; None: the report is of none
+
+
+_LOOK = re.compile(r"(?P<shard>(?:0|[1-9][0-9]{0,18})\.(?:0|[1-9][0-9]{0,18}))/(?P<artifact>[0-9a-f]{16})\.json")
+
+
+def look_folder(content: Digest) -> str:
+    """The folder of the looks at a holdout."""
+    return folders_of("look", rows_of(content))[0]
+
+
+def count_looks(
+    paths: Iterable[str], content: Digest, artifacts: Iterable[Digest], pull_request: tuple[int, int] | None = None
+) -> Looks:
+    """The looks at a holdout, by the paths of the ledger's files alone, and those artifacts that are reported now.
+
+    `pull_request` is its number and the repository's. What is in the folder and is no look is not counted; an artifact
+    that several pull requests reported counts once.
+    """
+    folder, own = look_folder(content), {artifact_of_look(each) for each in artifacts}
+    found = [_LOOK.fullmatch(path.removeprefix(folder)) for path in paths if path.startswith(folder)]
+    looks = {(each["shard"], each["artifact"]) for each in found if each}
+    mine = pull_request_shard(*pull_request) if pull_request else None
+    return Looks(
+        content=content,
+        every=len({artifact for _, artifact in looks} | own),
+        pull_request=len({artifact for shard, artifact in looks if shard == mine} | own) if mine else None,
+    )

@@ -25,7 +25,7 @@ from mlbot.errors import MlbotError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
-from mlbot.ml.content import row_digests
+from mlbot.ml.content import content_digest, row_digests
 from mlbot.ml.frames import CHUNK, Nameless, is_text
 from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
 from mlbot.ml.times import read_series
@@ -614,7 +614,8 @@ class _Opening:
         found = self._holdout(features, labels, whole, _codes(groups) if groups else None)
         if self.task is Task.RANKING and (wrong_queries := self._wrong_queries(found, counted)):
             return (wrong_queries,)
-        record = found.record.model_copy(update={"inexact": inexact})
+        content = content_digest(row_digests(self.frame))
+        record = found.record.model_copy(update={"inexact": inexact, "content": content})
         return replace(found, record=record, weights=counted)
 
     def _wrong_queries(self, found: HoldoutData, weights: npt.NDArray[np.float64] | None) -> Problem | None:

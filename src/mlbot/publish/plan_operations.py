@@ -5,10 +5,20 @@ from hashlib import sha256
 from math import ceil
 
 from mlbot.config.errors import Document
-from mlbot.events.github import Attempt, OpenHead, State, WebUrl
+from mlbot.events.github import Attempt, Id, OpenHead, State, WebUrl
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.admission import is_outdated
-from mlbot.ledger.entries import Entry, RequestEntry, SeedValues, StoredFile, Time, VerdictEntry, WaiverEntry
+from mlbot.ledger.entries import (
+    Actor,
+    Entry,
+    LookEntry,
+    RequestEntry,
+    SeedValues,
+    StoredFile,
+    Time,
+    VerdictEntry,
+    WaiverEntry,
+)
 from mlbot.lib import figures
 from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.escape import one_line
@@ -150,9 +160,9 @@ def _ended(
 
 
 def publish_trial(
-    decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered
+    decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered, looks: Sequence[LookEntry] = ()
 ) -> tuple[operations.Operation, ...]:
-    """What is done with a trial, whatever came of it: a comment of its own, and nothing else.
+    """What is done with a trial, whatever came of it: a comment of its own, and what of the holdout it shows.
 
     The comment has no stamp: it lists all trials, so no attempt's words stand in place of another's.
     """
@@ -162,7 +172,8 @@ def publish_trial(
     if not place.may_write:
         return summary, _silent()
     subject, mark = decision.subject, marker_of(place, trial=True)
-    return summary, operations.UpsertComment(number=subject.number, marker=mark, body=rendered.comment, subject=subject)
+    comment = operations.UpsertComment(number=subject.number, marker=mark, body=rendered.comment, subject=subject)
+    return (summary, *((operations.AppendLedger(entries=tuple(looks)),) if looks else ()), comment)
 
 
 def publish(
@@ -177,13 +188,13 @@ def publish(
     """What is done with a verdict.
 
     A pull request gets comment and status, the merge queue the status, a push to the guarded branch status and ledger.
-    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged. A
-    trial gets what `publish_trial` says. The order is the one to do it in: what cannot fail first, the status last, so
-    that who sees it finds the rest in its place. `rendered` ends in `signature`; `config` is the policy's, for the
-    lines of its gates.
+    Waivers given on a pull request go into the ledger too, so that they hold wherever the same content is judged, and
+    so does every look at a holdout, before people see it. A trial gets what `publish_trial` says. The order is the one
+    to do it in: what cannot fail first, the status last, so that who sees it finds the rest in its place. `rendered`
+    ends in `signature`; `config` is the policy's, for the lines of its gates.
     """
     if report.trial:
-        return publish_trial(decision, place, rendered)
+        return publish_trial(decision, place, rendered, [each for each in entries if isinstance(each, LookEntry)])
     local: tuple[operations.Operation, ...] = (
         operations.WriteSummary(text=rendered.summary),
         *annotations(report, config),
@@ -252,8 +263,9 @@ def _again(request: RetrainRequest, subject: PullRequestSubject, report: Report)
 
 
 def _belongs(entry: Entry, subject: Subject) -> bool:
-    """Whether an entry may be written for a subject: of a pull request only what people wrote there."""
-    return isinstance(subject, PushSubject) or (isinstance(subject, PullRequestSubject) and entry.kind == "waiver")
+    """Whether an entry may be written for a subject: of a pull request what people wrote, and looked at, there."""
+    given = isinstance(subject, PullRequestSubject) and entry.kind == "waiver"
+    return isinstance(subject, PushSubject) or given or entry.kind == "look"
 
 
 def status_of(report: Report) -> tuple[State, str]:
@@ -366,6 +378,52 @@ def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
         return ()
     found = (_entry(report, model, origin) for model in report.models)
     return tuple(entry for entry in found if entry is not None)
+
+
+def looks_of(report: Report, decision: Judge, repository: int | None, time: Time) -> tuple[LookEntry, ...]:
+    """One entry for each model whose figures the report shows, of a trial too."""
+    subject = decision.subject
+    pull = subject if isinstance(subject, PullRequestSubject) else None
+    request = decision.reruns.trial(decision.attempt)
+    asker = Asker(
+        repository=repository,
+        pull_request=pull.number if pull else None,
+        head_repository=pull.head_repository_id if pull else None,
+        actor=request.actor if request else pull.author if pull else None,
+    )
+    return looks_by(
+        asker, report, Origin(branch=subject.branch, attempt=decision.attempt, judge=decision.attempt, time=time)
+    )
+
+
+class Asker(Record):
+    """Who looks at a holdout, and from where."""
+
+    repository: Id | None = None
+    pull_request: Id | None = None
+    head_repository: Id | None = None
+    actor: Actor | None = None
+
+
+def looks_by(asker: Asker, report: Report, origin: Origin) -> tuple[LookEntry, ...]:
+    """The looks of somebody that a report is."""
+    return tuple(
+        LookEntry(
+            content=model.shown[0],
+            artifact=model.shown[1],
+            **dict(asker),
+            trial=report.trial,
+            model=model.model,
+            commit=report.verdict.commits.head,
+            branch=origin.branch,
+            attempt=origin.attempt,
+            report=report_digest(model),
+            metrics=tuple(dict.fromkeys(each.metric for each in model.shipped.scores)) if model.shipped else (),
+            time=origin.time,
+        )
+        for model in report.models
+        if model.shown is not None
+    )
 
 
 def given_on(report: Report, number: int) -> tuple[WaiverEntry, ...]:

@@ -33,7 +33,7 @@ from mlbot.judging.run_hosted import (
 from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
-from mlbot.ledger.entries import Entry, VerdictEntry
+from mlbot.ledger.entries import Entry, LookEntry, Time, VerdictEntry
 from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, FileDigest, Sha, digest
 from mlbot.lib.templates import phrase
@@ -56,6 +56,7 @@ from mlbot.protocol.marker import attempt_of, carries, marker_of, run_of
 from mlbot.protocol.operations import COMMENT_LIMIT, Dispatch, Operation, Rerun, SetStatus
 from mlbot.publish.plan_operations import (
     WORDS,
+    Asker,
     Origin,
     Rendered,
     broken,
@@ -65,6 +66,8 @@ from mlbot.publish.plan_operations import (
     finish,
     given_on,
     lacking,
+    looks_by,
+    looks_of,
     not_run,
     pending,
     pictures_of,
@@ -368,7 +371,7 @@ def _verdict_operations(run: CIRun, decision: Judge, found: Judged, *, dry: bool
         return lacking(decision, report, run.place, found.subject.request)
     charts = _push(run, drawn, dry=dry) if drawn else None
     rendered = _rendered(run, report, decision, drawn, charts)
-    entries = _entries(found.handover, decision, report)
+    entries = (*_entries(found.handover, decision, report), *_looks(run, decision, report))
     return publish(decision, report, run.place, rendered, entries, config=run.document)
 
 
@@ -382,7 +385,25 @@ def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, found:
         page = f"{page}/pull/{subject.number}"
     results = with_result(earlier, _trial(run, decision, found))
     rendered = Rendered(comment=trials(results, marker=mark, page=page), summary=trials(results, page=page))
-    return publish_trial(decision, run.place, rendered)
+    return publish_trial(decision, run.place, rendered, _trial_looks(run, decision, found))
+
+
+def _trial_looks(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> tuple[LookEntry, ...]:
+    """The looks of a trial whose figures are shown."""
+    if isinstance(found, str) or not isinstance(decision, Judge):
+        return ()
+    try:
+        return _looks(run, decision, found.report)
+    except (FileNotFoundError, MlbotError):
+        return ()  # nothing is shown of it either
+
+
+def _looks(run: CIRun, decision: Judge, report: Report) -> tuple[LookEntry, ...]:
+    return looks_of(report, decision, run.policy.repository_id, _now())
+
+
+def _now() -> Time:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> TrialResult:
@@ -411,8 +432,7 @@ def _entries(handover: Handover, decision: Judge, report: Report) -> tuple[Entry
         return given_on(report, decision.subject.number)
     if not isinstance(decision.subject, PushSubject):
         return ()
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=handover.judge, time=now)
+    origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=handover.judge, time=_now())
     return entries_of(report, origin)
 
 
@@ -524,6 +544,7 @@ def record_models(
         commits=Commits(head=tip, base=context.repository.find(f"{tip}^"), policy=tip, guarded=context.branch),
         options=replace(options, base=None),
         pushed=True,
+        recorded=True,
         then=record,
     )
     report = judge_commits(work, console)
@@ -565,7 +586,7 @@ def _append(context: RepositoryContext, report: Report, known: Iterable[Entry]) 
     origin = Origin(branch=context.branch, attempt=attempt, judge=attempt, time=context.time)
     entries = [_without_artifacts(entry) for entry in entries_of(report, origin)]
     if entries:
-        context.record(*entries)
+        context.record(*entries, *looks_by(Asker(actor=context.actor), report, origin))
         context.say(f"The ledger has {len(entries)} new verdict{'s' * (len(entries) > 1)}.")
 
 

@@ -49,6 +49,7 @@ def facts(report: Report, model: ModelReport, *, heading: bool) -> str:
         compared=tables.compared(model, report.verdict.commits.guarded, escape.code, commit),
         seeds=tables.seeds(model),
         decided=tables.decided(model),
+        looks=tables.looks(model),
         production_is=tables.production_is(model),
         icons=ICONS,
     )

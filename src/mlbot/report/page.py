@@ -82,6 +82,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "compared": tables.compared(model, report.verdict.commits.guarded, clean),
         "seeds": tables.seeds(model),
         "decided": tables.decided(model),
+        "looks": tables.looks(model),
         "methods": tables.methods(model),
         "gates": gates,
         "notes": tables.gate_notes(report, model),

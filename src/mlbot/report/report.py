@@ -11,6 +11,7 @@ from pydantic import Field
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
+from mlbot.ledger.queries import Looks
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
@@ -98,6 +99,7 @@ class NoticeCode(StrEnum):
     PARITY = "parity"
     WRONGLY_CERTAIN = "wrongly-certain"  # a log loss is made by rows whose class gets a probability of 0
     CLIPPED = "clipped"  # a log loss is of clipped probabilities
+    MANY_LOOKS = "many-looks"  # of one pull request at one holdout, so that its figures are optimistic
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
     ASKED = "asked"  # a predictor answers: what held it, where it ran, and that its latency is not measured
@@ -185,6 +187,7 @@ class ModelReport(Record):
     flips: Flips | None = None
     latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
     items: Items | None = None  # that an evaluator asked
+    looks: Looks | None = None  # whose figures on these rows were reported; None where nobody knows
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()
@@ -201,6 +204,14 @@ class ModelReport(Record):
     def shipped(self) -> Evaluation | None:
         """The candidate's evaluation of the file that ships: the first seed's."""
         return self.candidate[0] if self.candidate else None
+
+    @property
+    def shown(self) -> tuple[Digest, Digest] | None:
+        """The rows, and the artifact whose figures on them a reader sees; None where there are none to see."""
+        content, shipped = self.holdout.content if self.holdout else None, self.shipped
+        if content is None or shipped is None or shipped.digest is None or shipped.problem is not None:
+            return None
+        return (content, shipped.digest) if any(each.value is not None for each in shipped.scores) else None
 
     @property
     def brought(self) -> bool:

@@ -163,6 +163,12 @@ def decided(model: ModelReport) -> str:
     return ", ".join(found)
 
 
+def looks(model: ModelReport) -> str:
+    """How many models' figures on these rows were reported; empty where nobody knows, or before the first."""
+    found = model.looks
+    return words.of_gate("looks", looks=found) if found is not None and found.every else ""
+
+
 def methods(model: ModelReport) -> str:
     """The tests behind the intervals, each once, in their order of appearance."""
     used = dict.fromkeys(_method(model, each) for each in model.comparisons if each.method is not None)

@@ -124,6 +124,7 @@ def _facts(report: Report, model: ModelReport, pen: Pen) -> str:
         items=model.items,
         seeds=tables.seeds(model) if model.candidate else "",
         decided=clean(tables.decided(model)),
+        looks=tables.looks(model),
         production=model.production,
         production_is=tables.production_is(model),
     )

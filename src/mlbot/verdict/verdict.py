@@ -47,6 +47,7 @@ class Holdout(Record):
 
     source: str  # the path or URL as the config names it
     digest: Digest
+    content: Digest | None = None  # of its rows, however they are written (`mlbot.ml.content`); None in older reports
     rows: Count
     hidden: bool = False
     """Whether only the judge can read it (an URL), rather than any pull request (a file of the repository)."""
