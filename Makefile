@@ -89,6 +89,7 @@ lock: ## Resolve the dependencies anew (hashes, no addresses)
 	  $(LOCK) pyproject.toml --extra $$each --constraint .venvs/sets.txt --output-file requirements/$$each.txt; done
 	@awk '/^uv==/,!/\\$$/' requirements/dev.txt > requirements/uv.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
+	@$(LOCK) requirements/frameworks.in --python-version 3.11 --output-file requirements/frameworks.txt
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

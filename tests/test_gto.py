@@ -7,6 +7,7 @@ import pytest
 from tests.support import gto_peer, history_samples
 from tests.support.gto_peer import ours, theirs
 from tests.support.history_samples import MODEL, Story
+from tests.support.pythons import NotInstalledError
 
 from mlbot.git.tags import read_tags
 from mlbot.lib.version import Version
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900), pytest.mark.usefixt
 def gto() -> Path:
     try:
         return gto_peer.find_gto()
-    except gto_peer.NoGtoError as error:
+    except NotInstalledError as error:
         pytest.skip(str(error))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support import gto_peer
+from tests.support.pythons import NotInstalledError
 from tests.support.releases import World
 
 from mlbot import entry
@@ -65,7 +66,7 @@ def test_the_registry_tells_the_whole_story(deployed: World, capsys: pytest.Capt
 def test_gto_agrees(deployed: World) -> None:
     try:
         gto = gto_peer.find_gto()
-    except gto_peer.NoGtoError as error:
+    except NotInstalledError as error:
         pytest.skip(str(error))
     path = deployed.sandbox.path
     assert gto_peer.theirs(gto, path) == gto_peer.ours(path)

@@ -4,14 +4,13 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 from tests.support.git_samples import make
+from tests.support.pythons import python_with
 
 from mlbot.config.run_check import check, read
 from mlbot.console import Console
@@ -117,20 +116,10 @@ if __name__ == "__main__":
 }  # fmt: skip
 
 
-def _python(packages: str) -> str:
-    """A Python that has them all."""
-    known = [shutil.which(name, path=folder) for folder in os.get_exec_path() for name in ("python", "python3")]
-    for python in dict.fromkeys([*filter(None, known), sys.executable]):
-        wanted = f"import {', '.join(packages.split())}"
-        if subprocess.run([python, "-c", wanted], capture_output=True, check=False).returncode == 0:
-            return python
-    pytest.skip(f"no Python on the PATH has {packages}")
-
-
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "sklearn" else NIGHTLY) for name in TRAININGS])
 def test_what_is_written_for_a_script_trains_and_asks_the_model(tmp_path: Path, name: str) -> None:
     packages, script, own, imports = TRAININGS[name]
-    python = _python(packages)
+    folder = python_with(packages)
     sandbox = make(tmp_path / "churn")
     rows = (
         ROWS
@@ -148,7 +137,7 @@ def test_what_is_written_for_a_script_trains_and_asks_the_model(tmp_path: Path, 
     (other,) = read(re.sub("# (?=format: csv|environment: )", "", written)).models
     assert other.predict
     assert (other.predict.format, other.predict.environment is not None) == ("csv", True)
-    own_environment = {"PATH": f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}", "MLBOT_SEED": "0"}
+    own_environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "MLBOT_SEED": "0"}
     files = {name: str(tmp_path / name.lower()) for name in ("MLBOT_ARTIFACT", "MLBOT_FEATURES", "MLBOT_PREDICTIONS")}
     environment = os.environ | own_environment | files
     subprocess.run(["sh", "-c", model.train.run], cwd=sandbox.path, env=environment, check=True)
@@ -162,5 +151,7 @@ def test_what_is_written_for_a_script_trains_and_asks_the_model(tmp_path: Path, 
     if own:
         again = f"{imports}\n{script.split('import ', 1)[0]}{READ if 'pandas' in script else POLARS}import json\n"
         again += f"print(json.dumps([float(p) for p in {own.format(files['MLBOT_ARTIFACT'])}]))"
-        told = subprocess.run([python, "-c", again], cwd=sandbox.path, capture_output=True, check=True, text=True)
+        told = subprocess.run(
+            [str(folder / "python"), "-c", again], cwd=sandbox.path, capture_output=True, check=True, text=True
+        )
         assert answers["p:yes"].to_list() == pytest.approx(json.loads(told.stdout), abs=1e-6)

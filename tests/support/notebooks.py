@@ -1,15 +1,10 @@
 """Notebooks for tests, as Jupyter saves them, and a Python that can run one."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.pythons import python_with
 
 PYTHON: dict[str, Any] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
 
@@ -38,14 +33,6 @@ def notebook(*cells: dict[str, Any], kernel: dict[str, Any] | None = None, **cha
     return json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": metadata, "cells": list(cells)} | changes)
 
 
-@cache
 def runs_notebooks() -> Path:
     """The folder of a Python that has nbclient and ipykernel; the test is skipped where there is none."""
-    known = [shutil.which(name, path=folder) for folder in os.get_exec_path() for name in ("python", "python3")]
-    for python in dict.fromkeys([*filter(None, known), sys.executable]):
-        if (
-            subprocess.run([python, "-c", "import nbclient, ipykernel"], capture_output=True, check=False).returncode
-            == 0
-        ):
-            return Path(python).parent
-    pytest.skip("no Python on the PATH has nbclient and ipykernel")
+    return python_with("nbclient ipykernel")

@@ -1,11 +1,6 @@
 """Models of any kind, asked by the guarded branch's command in this machine's strongest jail; no package is needed."""
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from tests.support import git_samples
 from tests.support.git_samples import Sandbox
 
@@ -296,81 +291,3 @@ def test_the_predictor_is_one_of_the_rules(repository: Sandbox) -> None:
         repository.commit(change)
         seen.append(digest())
     assert len(set(seen)) == len(seen)
-
-
-# What the documentation says of each framework, with a model of its own making
-
-DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "predictors.md").read_text(encoding="utf-8")
-TRAIN = """
-import json
-import os
-import sys
-
-import numpy as np
-import polars as pl
-
-table, artifact, seed = pl.read_csv(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-X, y = table.select("a", "b").to_numpy(), (table["y"] == "yes").to_numpy().astype(int)
-"""
-FRAMEWORKS = {
-    "CatBoost": """
-import catboost
-model = catboost.CatBoostClassifier(iterations=30, random_seed=seed, verbose=0, allow_writing_files=False).fit(X, y)
-model.save_model(artifact)
-own = model.predict_proba(X)[:, 1]
-""",
-}
-
-
-def recipe(framework: str) -> str:
-    """The whole of a predict.py, as the page has it."""
-    _, _, recipes = DOCUMENTATION.partition("## Recipes")
-    first, last, *_ = re.findall(r"```python\n(.*?)```", recipes, re.DOTALL)
-    own = re.search(rf"\*\*{framework}\*\*.*?```python\n(.*?)```", recipes, re.DOTALL)
-    assert own
-    return f"{first}\n{own[1]}\n{last}"
-
-
-def python_with(module: str) -> str:
-    """A Python of the PATH that has a module, and what the recipes read tables with."""
-    known = [shutil.which("python", path=folder) for folder in os.get_exec_path()]
-    for python in dict.fromkeys([*filter(None, known), sys.executable]):
-        if subprocess.run([python, "-c", f"import polars, {module}"], capture_output=True, check=False).returncode == 0:
-            return python
-    pytest.skip(f"no Python on the PATH has polars and {module}")
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_figures_are_those_of_the_framework_itself(
-    repository: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, framework: str
-) -> None:
-    python = python_with(framework.lower())
-    monkeypatch.setenv("PATH", f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}")
-    config = CONFIG.replace("run: python3 predict.py, format: csv", "run: python predict.py")
-    config = config.replace("[roc_auc, accuracy]", "[roc_auc, accuracy, log_loss]")
-    repository.commit({"mlbot.yaml": config, "predict.py": recipe(framework)})
-    (tmp_path / "train.py").write_text(f"{TRAIN}{FRAMEWORKS[framework]}print(json.dumps([float(p) for p in own]))\n")
-
-    def trained(seed: int) -> list[float]:
-        arguments = str(repository.path / "data/holdout.csv"), str(tmp_path / f"{seed}"), str(seed)
-        command = [python, str(tmp_path / "train.py"), *arguments]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        own: list[float] = json.loads(printed.splitlines()[-1])
-        return own
-
-    own = [trained(seed) for seed in range(2)]
-    side = SeedRuns(runs=tuple(SeedRun(seed=seed, file=tmp_path / f"{seed}") for seed in range(2)))
-    nothing = Problem.of(Reason.NO_BASELINE, "not-given")
-    request = JudgeRequest(rule=rule_of(repository), candidate=side, baseline=nothing)
-    evidence = judge(request, progress=lambda _: None).evidence
-    for seed, shown in enumerate(evidence.candidate):
-        assert shown.problem is None, shown.problem.detail
-        values = {score.metric: score.value for score in shown.scores if score.slice is None}
-        expected = {
-            "roc_auc": roc_auc_score(Y, own[seed]),
-            "accuracy": accuracy_score(Y, np.where(np.array(own[seed]) > 0.5, "yes", "no")),
-            "log_loss": log_loss(Y == "yes", own[seed]),
-        }
-        assert values == pytest.approx(expected, rel=1e-6)
-    assert len(evidence.candidate) == len(own)
