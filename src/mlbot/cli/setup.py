@@ -30,6 +30,10 @@ def config_check(directory: Path, *, quiet: bool, as_json: bool, data: bool) -> 
         from mlbot.judging.run_data import report_data
 
         report_data(folder, console, as_json=as_json)
+        if not as_json:
+            from mlbot.judging.run_changes import report_changes
+
+            report_changes(folder, console)
     else:
         from mlbot.config.run_check import report_check
 

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
 from mlbot.config.errors import (
@@ -27,6 +27,9 @@ from mlbot.config.kinds import (
     whole,
 )
 from mlbot.gates.metric import (
+    Bound,
+    DataCheck,
+    Gate,
     Task,
 )
 
@@ -114,6 +117,56 @@ def _target(value: Plain, context: Context) -> str | tuple[str, ...]:
 _TARGET = Kind(_target, lambda: {"anyOf": [kinds.COLUMN.schema(), _COLUMNS.schema()]})
 
 
+def _id(value: Plain, context: Context) -> tuple[str, ...]:
+    if isinstance(value, list):
+        columns: tuple[str, ...] = _COLUMNS.read(value, context)
+        return columns
+    return (kinds.COLUMN.read(value, context),)
+
+
+def _ID() -> dict[str, Any]:  # noqa: N802 - beside the schema of a target
+    return {"anyOf": [kinds.COLUMN.schema(), _COLUMNS.schema()]}
+
+
+def _most(value: Plain, context: Context) -> float:
+    check = context.name
+    if check == DataCheck.LABEL_SHIFT:
+        return read_number(value, "a share of rows, from 0 to 1", 0.0, 1.0)
+    return read_number(value, "a number of rows, columns or values, 0 or more", 0.0)
+
+
+class DataGate(Section):
+    """What may be found of one kind in the rows that a change adds."""
+
+    name_form: ClassVar[str] = "|".join(each for each in DataCheck if each is not DataCheck.DRIFT)
+    name_words: ClassVar[str] = "of a check: " + ", ".join(each for each in DataCheck if each is not DataCheck.DRIFT)
+
+    name: str
+    max: Annotated[float, Kind(_most, lambda: {"type": "number", "minimum": 0})]
+    """The most that passes: rows of `overlap`, `near_overlap` and `labels` and groups of `group_overlap` beyond those
+    that rows like them have by nature; columns of `schema`, `units` and `leak`; values of `categories` and `trigger`;
+    of `label_shift` the share of rows whose label is another one."""
+    blocking: Annotated[bool, kinds.FLAG] = True
+    """Whether it blocks; otherwise it is shown."""
+
+    @property
+    def made(self) -> Gate:
+        """The gate, under a name that no metric has."""
+        metric = DataCheck(self.name).metric
+        return Gate(metric=metric, bound=Bound.MAX, limit=self.max, blocking=self.blocking)
+
+
+_DATA_GATES = named(DataGate, "a mapping from checks to what may be found, such as {overlap: {max: 0}}")
+
+
+def _gates(value: Plain, context: Context) -> tuple[Gate, ...]:
+    found: tuple[DataGate, ...] = _DATA_GATES.read(value, context)
+    return tuple(each.made for each in found)
+
+
+_GATES = Kind(_gates, _DATA_GATES.schema)
+
+
 class Data(Section):
     """What the model learns from and is judged on."""
 
@@ -152,6 +205,13 @@ class Data(Section):
     group: Annotated[str | None, kinds.COLUMN] = None
     """A column whose rows belong together (user, patient, day), read as text; intervals then resample whole groups. Of
     a ranking it is the query. Left out: rows are independent; of a ranking it must be there."""
+    id: Annotated[tuple[str, ...], Kind(_id, _ID)] = ()
+    """The column, or the list of columns, that says which row of a file is which, so that a change of data is shown as
+    rows added, removed and changed. Left out: those of a forecast, or a column with another value in every row; else
+    rows are told apart by all they hold."""
+    gates: Annotated[tuple[Gate, ...], _GATES] = ()
+    """What has to hold of the rows that a change adds to `train`, by check, such as `{overlap: {max: 0}}`; `/waive`
+    names them `data.overlap`. Left out: what is found is shown, and blocks nothing."""
     time: Annotated[str | None, kinds.COLUMN] = None
     """Of a forecast: the column with the time that a row is a forecast of: dates, numbers or texts such as 2024-05.
     Intervals know that errors last over time and that all series share it. Left out: must be there for a forecast."""
@@ -217,6 +277,26 @@ class Data(Section):
             yield from _wrong_timing(context, task)
             yield from _wrong_labels(context, task)
             yield from _wrong_decision(context, task)
+        yield from _wrong_checks(context, task)
+
+
+_OF_CLASSES = (DataCheck.LABELS, DataCheck.TRIGGER)
+
+
+def _wrong_checks(context: Context, task: Task | None) -> Iterator[Problem]:
+    """A gate on a check that is never made would never let anything pass."""
+    for name in context.inside("gates"):
+        if "train" not in context.given:
+            yield Problem(
+                f"`{name}` without training data", "write `train:`, the file whose changes are checked", ("gates",)
+            )
+            return
+        if name == DataCheck.GROUP_OVERLAP and "group" not in context.given:
+            yield Problem(f"`{name}` without a group", "write `group: <column>`, or remove it", ("gates", name))
+        if task and name in _OF_CLASSES and not task.has_classes:
+            yield Problem(f"`{name}` for {task}", "remove it; only labels of classes are checked", ("gates", name))
+        if task and name in {DataCheck.LABEL_SHIFT, DataCheck.LEAK} and (task.has_targets or task is Task.FORECAST):
+            yield Problem(f"`{name}` for {task}", "remove it; only one target of rows is checked", ("gates", name))
 
 
 def _lacking(given: Mapping[str, Plain]) -> Iterator[Problem]:

@@ -138,8 +138,10 @@ class Model(Section):
 
     @classmethod
     def completed(cls, context: Context) -> dict[str, Any]:
-        """With the catalogue's metrics that gates name."""
-        return super().completed(context) | {"metrics": with_named_metrics(context)}
+        """With the catalogue's metrics that gates name, and with the gates on its data among the others."""
+        made = super().completed(context)
+        gates = (*made["gates"], *(made["data"].gates if "data" in made else ()))
+        return made | {"metrics": with_named_metrics(context), "gates": gates}
 
     @property
     def is_onnx(self) -> bool:

@@ -249,6 +249,36 @@ OPERATIONAL: Mapping[str, Direction] = MappingProxyType(
 """What a gate may name beside metrics: measured on the file or its behaviour, not scored against labels alone."""
 
 
+class DataCheck(StrEnum):
+    """What is looked for in the rows that a change adds to a model's data."""
+
+    SCHEMA = "schema"  # columns that come, go, or are read as another kind
+    UNITS = "units"
+    CATEGORIES = "categories"
+    LABEL_SHIFT = "label_shift"
+    OVERLAP = "overlap"  # rows of the holdout
+    NEAR_OVERLAP = "near_overlap"
+    GROUP_OVERLAP = "group_overlap"
+    LEAK = "leak"  # a column that gives the label away
+    LABELS = "labels"  # that are probably wrong
+    TRIGGER = "trigger"  # what only added rows have, with one label
+    DRIFT = "drift"
+
+    @property
+    def metric(self) -> str:
+        """What a gate on it is about: a name that no metric has."""
+        return f"{_DATA}{self}"
+
+
+_DATA = "data."
+
+
+def data_check(metric: str) -> DataCheck | None:
+    """The check of a model's data that a gate is on; None for a gate on its predictions or its file."""
+    name = metric.removeprefix(_DATA)
+    return DataCheck(name) if name != metric and name in [*DataCheck] else None
+
+
 class Bound(StrEnum):
     """What kind of limit a gate sets."""
 

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     FEW_ROWS_DECIDE = "few-rows-decide"  # it would pass, but so few rows carry it that the next ones may turn it
     ERRORS_DECIDE = "errors-decide"  # it passes or not by what the rows without a score would have come to
     SLICE_TOO_SMALL = "slice-too-small"
+    TOO_FEW_ADDED = "too-few-added"  # too few rows were added to the training data for what is asked of them
     NOTHING_COUNTS = "nothing-counts"
     # error, before anything is scored
     OUTDATED = "outdated"
@@ -92,6 +93,7 @@ class Reason(StrEnum):
     EMPTY_HOLDOUT = "empty-holdout"
     HOLDOUT_SCHEMA = "holdout-schema"
     HOLDOUT_UNREADABLE = "holdout-unreadable"
+    DATA_NOT_CHECKED = "data-not-checked"  # a gate is set on the added rows, and they could not be looked at
     METRIC_UNDEFINED = "metric-undefined"
     METRIC_FAILED = "metric-failed"
     EMPTY_SLICE = "empty-slice"

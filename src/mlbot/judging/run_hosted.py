@@ -26,6 +26,7 @@ from mlbot.git.remote import failure
 from mlbot.git.repository import Branch, Repository
 from mlbot.github.comments import with_edits
 from mlbot.judging.admission import is_outdated
+from mlbot.judging.run_changes import data_changes
 from mlbot.judging.run_ci import CIRun
 from mlbot.judging.run_evaluations import Evaluations, HandedOver
 from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file, sizes_of
@@ -605,8 +606,9 @@ def _judge(
     assignment = assign(run, decision)
     planning = assignment.planning
     with _model_judge(run, assignment, evaluated) as models:
+        data = () if decision.trial else data_changes(planning, models.rules, progress=run.console.say)
         results = [models.judge(planned) for planned in assignment.plan.stale]
-        evidence = evidence_of(planning, results)
+        evidence = evidence_of(planning, results, data)
         given = granted(run, assignment, evidence)
         report = report_of(
             planning,
@@ -614,6 +616,7 @@ def _judge(
             decide(planning.commits, evidence, given.waivers),
             notices=given.notices,
             duration_s=time.monotonic() - started,
+            data=data,
             **_context(run, assignment),
         )
         report = _looked(run, assignment, report)

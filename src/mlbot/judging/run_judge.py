@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlbot import __version__
 from mlbot.config.schema import Config, Model
+from mlbot.data.findings import DataReport
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
@@ -683,9 +684,19 @@ def _versus(
     return tuple(each for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
 
-def evidence_of(planning: Planning, results: Iterable[JudgeResult]) -> tuple[Evidence, ...]:
-    """The evidence on the judged models, then on those that head removes, each with what it is bound to."""
-    judged = (_bound(each, planning) for each in results)
+def evidence_of(
+    planning: Planning, results: Iterable[JudgeResult], data: Sequence[DataReport] = ()
+) -> tuple[Evidence, ...]:
+    """The evidence on the judged models, then on those that head removes, each with what it is bound to.
+
+    `data` is what was found in the models' data, where a change has other data.
+    """
+    changes = {each.model: each for each in data}
+    judged = (
+        bound if change is None else bound.model_copy(update={"data": change})
+        for bound in (_bound(each, planning) for each in results)
+        for change in (changes.get(bound.model),)
+    )
     return (*judged, *(_removed(name, planning.sides) for name in planning.plan.deleted))
 
 

@@ -13,6 +13,7 @@ from mlbot import __version__
 from mlbot.config.run_check import Folder, check, idle_lines
 from mlbot.config.schema import Config, Model
 from mlbot.console import Console
+from mlbot.data.findings import DataReport
 from mlbot.errors import Exit, UsageError, require
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.command import git
@@ -21,6 +22,7 @@ from mlbot.git.merge import first_parents, three_commits
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.job import locate
+from mlbot.judging.run_changes import data_changes
 from mlbot.judging.run_data import check_data
 from mlbot.judging.run_files import live_locally
 from mlbot.judging.run_judge import (
@@ -55,6 +57,7 @@ from mlbot.plan.comparison_point import (
 )
 from mlbot.plan.plan import PlannedModel
 from mlbot.plan.run_plan import Planning
+from mlbot.report.data import data_lines
 from mlbot.report.notices import look_folders, notice, with_looks
 from mlbot.report.report import Notice, NoticeCode, Report
 from mlbot.storage.results import ResultStore
@@ -173,11 +176,14 @@ def judge_commits(work: Work, console: Console) -> Report:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
         holdouts = _before_training(planning, rules, console)
+        data = data_changes(planning, rules, progress=console.say)
+        for line in data_lines(data):  # before hours of training, not after
+            console.say(line)
         if models:
             gone = tuple(name for name in planning.plan.deleted if name in models)
             planning = planning.with_plan(planning.plan.model_copy(update={"deleted": gone}))
         waivers = [each for each in read_local(repository.root, "waiver").entries if isinstance(each, WaiverEntry)]
-        judging = _Judging(holdouts=holdouts, pointed=pointed, trainer=trainer, rules=rules, console=console)
+        judging = _Judging(holdouts=holdouts, data=data, pointed=pointed, trainer=trainer, rules=rules, console=console)
         results, evidence, verdict = judging.until_decided(planning, waivers)
         report = report_of(
             planning,
@@ -185,6 +191,7 @@ def judge_commits(work: Work, console: Console) -> Report:
             verdict,
             notices=(*ended(waivers, verdict, evidence, None), *_unjudged(pointed)),
             duration_s=time.monotonic() - started,
+            data=data,
             **_whereabouts(repository, work.commits),
         )
         paths = local_paths(repository.root, look_folders(report))
@@ -296,6 +303,7 @@ class _Judging:
     trainer: Trainer
     rules: Rules
     console: Console
+    data: tuple[DataReport, ...] = ()
 
     def until_decided(
         self, planning: Planning, waivers: Sequence[WaiverEntry]
@@ -303,7 +311,7 @@ class _Judging:
         """What was found in the end, and the verdict on it."""
         results = [self._judge(each) for each in planning.plan.stale]
         while True:
-            evidence = evidence_of(planning, results)
+            evidence = evidence_of(planning, results, self.data)
             verdict = decide(planning.commits, evidence, waivers)
             waves = [next_wave(each) for each in verdict.models]
             if not any(waves):

@@ -380,6 +380,11 @@ class HoldoutData:
         """How many rows there are."""
         return self.record.rows
 
+    @property
+    def path(self) -> Path:
+        """Where its bytes are, while this object is there."""
+        return self._source.path
+
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
         """The features in the file's order, `rows` at a time."""
         yield from _batches(self._features(), rows)

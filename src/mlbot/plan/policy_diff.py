@@ -17,7 +17,7 @@ _Value = Gate | Slice | Metric | str
 
 _JUDGED_BY = (
     *("holdout", "target", "positive", "threshold", "label", "features", "classes", "group", "weight"),
-    *("time", "series", "horizon", "season", "quantiles"),
+    *("time", "series", "horizon", "season", "quantiles", "id"),
 )
 
 

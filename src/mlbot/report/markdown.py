@@ -16,6 +16,7 @@ from mlbot.lib import escape, figures
 from mlbot.lib.record import Record, Sha
 from mlbot.lib.templates import fill
 from mlbot.report import tables, words
+from mlbot.report.data import data_tables
 from mlbot.report.notices import label
 from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
@@ -344,6 +345,7 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         yield Section(name="overview", text=_overview(report), rank=2)
     if text := notices(report.notices):
         yield Section(name="notices", text=text, rank=1)
+    yield from _data(report)
     for model in by_severity(report.models):
         if several and model.verdict.standing == Outcome.PASS:
             yield Section(name="models that pass", text=_folded(report, model), rank=6)
@@ -355,6 +357,18 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         yield Section(name="models not judged", text=text, rank=5)
     if text := notes(report.notices):
         yield Section(name="notes", text=text, rank=12)
+
+
+def _data(report: Report) -> Iterator[Section]:
+    """What a change does to data: a model's section stands or falls whole."""
+    several = len(report.data) > 1
+    for table in data_tables(report.data):
+        changes = [change for diff in table.diffs for change in diff.columns][:_MOST_COLUMNS]
+        text = fill("comment/data.md.j2", table=table, several=several, schema=changes)
+        yield Section(name="data", text=text, rank=4)
+
+
+_MOST_COLUMNS = 30
 
 
 def _alert(report: Report) -> str:

@@ -10,6 +10,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.escape import clean
 from mlbot.lib.templates import fill, has_sentence, templates
 from mlbot.report import markdown, tables, words
+from mlbot.report.data import data_tables
 from mlbot.report.notices import label
 from mlbot.report.report import Charts, ModelReport, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
@@ -37,6 +38,7 @@ def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
             for index, model in enumerate(by_severity(report.models), 1)
         ],
         written=tables.parameter,
+        data=data_tables(report.data),
         charts={"specs": charts.specs, "themes": charts.themes} if charts else None,
         scripts=[_embeddable(text) for text in scripts],
         script_sources=_sources(scripts),

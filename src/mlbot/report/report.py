@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task
+from mlbot.data.findings import DataReport
+from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task, data_check
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
 from mlbot.ledger.queries import Looks
@@ -225,6 +226,8 @@ class ModelReport(Record):
     def direction(self, metric: str) -> Direction | None:
         """Which way of a metric is better, as far as is known."""
         own = next((each.direction for each in self.metrics if each.name == metric), None)
+        if data_check(metric) is not None:
+            return Direction.LOWER
         return own or OPERATIONAL.get(metric) or (CATALOGUE[metric].direction if metric in CATALOGUE else None)
 
 
@@ -243,6 +246,7 @@ class Report(Record):
     verdict: Verdict
     models: tuple[ModelReport, ...]
     unchanged: tuple[str, ...] = ()  # models that are not stale and so were not judged again
+    data: tuple[DataReport, ...] = ()  # of the models whose data the change has otherwise
     notices: tuple[Notice, ...] = ()
     run_url: str | None = None
     artifact_url: str | None = None  # where the whole report (page and JSON) can be downloaded

@@ -9,6 +9,7 @@ from mlbot.lib.escape import clean, clean_keeping_indent
 from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import GAP, INDENT, Cell, Pen, cells
 from mlbot.report import tables, words
+from mlbot.report.data import data_lines
 from mlbot.report.notices import label
 from mlbot.report.report import ModelReport, Notice, Report
 from mlbot.report.words import by_severity, headline, is_never_judged, model_line
@@ -38,6 +39,7 @@ def terminal(report: Report, color: bool, width: int = 100, *, brief: bool = Fal
     blocks = [_head(report, pen), *_notices(report.notices, pen)]
     if len(report.models) > 1:
         blocks.append(_overview(report, pen))
+    blocks.append("\n".join(pen.wrap(clean(line), "", INDENT) for line in data_lines(report.data)))
     several = len(report.models) > 1
     for model in by_severity(report.models):
         blocks.extend(_model(report, model, pen, brief=brief or (several and model.verdict.standing == Outcome.PASS)))

@@ -46,6 +46,8 @@ class Bringing:
     artifact: Brought
     side: Side
     repository: Repository
+    key: str = "artifact"  # what of the model's section names it
+    most: int | None = None  # the largest that it may be; None: as the model's limits have it
 
     def bring(self, output: Path) -> tuple[FileDigest, Origin]:
         """Put the file or folder at `output`: its digest, and what it is bound to.
@@ -54,7 +56,7 @@ class Bringing:
             UnfitError: It is no artifact.
             UnreachableError: It cannot be had, or is not what its pin says.
         """
-        most = self.model.most_bytes
+        most = self.most or self.model.most_bytes
         with tempfile.TemporaryDirectory(prefix="mlbot-bring-", dir=output.parent) as temporary:
             place = Path(temporary) / "artifact"
             try:
@@ -117,7 +119,7 @@ class Bringing:
 
     @property
     def _where(self) -> str:
-        return f"{CONFIG_FILE}: models.{self.model.name}.artifact"
+        return f"{CONFIG_FILE}: models.{self.model.name}.{self.key}"
 
     def _fetch(self, place: Path, most: int) -> str | None:
         """Put what the artifact names into a place of ours; what it is bound to."""

@@ -19,11 +19,13 @@ from functools import partial
 from typing import Any
 
 from mlbot.config.schema import Model, OnInconclusive, Waivers
+from mlbot.data.findings import DataReport, Why
 from mlbot.events.github import Role
-from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued
+from mlbot.gates.metric import OPERATIONAL, Bound, Direction, Gate, Metric, catalogued, data_check
 from mlbot.gates.outcome import ALPHA, JUDGEABLE, Outcome, Reason, worst
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
+from mlbot.lib.templates import sentence
 from mlbot.lib.tree import Tree, is_url, module_files
 from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
@@ -75,6 +77,7 @@ class Evidence(Record):
     """Of the rules that it is judged by; None where that is unknown, so that nothing can be waived."""
     provisional: bool = False
     deleted: bool = False
+    data: DataReport | None = None  # of the change of its training data; None where none of it changed
 
     def comparison(self, gate: Gate) -> Comparison | None:
         """What a margin is about, if there is something to compare with."""
@@ -240,6 +243,8 @@ def _gate_result(gate: Gate, evidence: Evidence) -> GateResult:
             return _ratio_result(gate, evidence)
         case _ if gate.metric in OPERATIONAL:
             return _operational_result(gate, evidence)
+        case _ if data_check(gate.metric) is not None:
+            return _data_result(gate, evidence.data)
         case _:
             return _score_result(gate, evidence)
 
@@ -380,6 +385,26 @@ def _operational_result(gate: Gate, evidence: Evidence) -> GateResult:
             return _bounded(gate, latency.p95_ms, (latency.p95_ms, latency.p95_ms))
         case _:
             return _bounded(gate, None, (None, None))
+
+
+def _data_result(gate: Gate, data: DataReport | None) -> GateResult:
+    """What a check of the added rows came to; where the data are as they were, nothing was added."""
+    check = data_check(gate.metric)
+    if data is None or check is None or not data.trains_otherwise:
+        return _bounded(gate, 0.0, (0.0, 0.0))
+    figure = data.figure(check)
+    if figure is not None and figure.value is not None:
+        return _bounded(gate, figure.value, (figure.value, figure.value))
+    why = data.problem or (figure.problem if figure else None) or Why(cause="not-made")
+    detail = sentence("checks", f"why/{why.cause}", **why.values)
+    if why.cause in _UNDECIDED:
+        few = Problem.of(Reason.TOO_FEW_ADDED, detail=detail)
+        counts = why.cause != "nothing-before"  # as a relative gate of a new model
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=few.reason, problem=few, counts=counts)
+    return _error(gate, Problem.of(Reason.DATA_NOT_CHECKED, detail=detail))
+
+
+_UNDECIDED = frozenset({"few-rows", "nothing-before"})
 
 
 def _flips_result(gate: Gate, evidence: Evidence) -> GateResult:

@@ -1,0 +1,247 @@
+"""How often the data checks find what was planted in added rows, and how often they find something where nothing was.
+
+python -m benchmarks.data_checks [--clean 70] [--plants 10] [--extra FOLDER]
+
+Of the training data of examples a part is taken for the rows that a change adds, at random; in the other runs 50
+copies, near copies, wrong labels, a trigger and so on are planted among them. `FOLDER` may have drift_bike_hours.csv
+(UCI Bike Sharing, by date), which no example has. Prints a table; 1 where a promise of docs/data.md is broken.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mlbot.config.data import Data
+from mlbot.data.findings import DataReport
+from mlbot.gates.metric import DataCheck, Task
+from mlbot.judging.run_data_checks import Change, Versions, check
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PLANTED = 50
+Draw = np.random.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """A data set with its own split."""
+
+    name: str
+    task: Task
+    data: Data
+    train: pl.DataFrame
+    holdout: pl.DataFrame
+
+    @property
+    def target(self) -> str:
+        """The column to predict."""
+        return self.data.targets[0]
+
+    @property
+    def numbers(self) -> list[str]:
+        """The features that are numbers."""
+        apart = {self.target, self.data.group}
+        return [name for name, dtype in self.train.schema.items() if dtype.is_numeric() and name not in apart]
+
+
+def sets(extra: Path | None = None) -> Iterator[Set]:
+    """Images, texts and tables."""
+    for name, target, group in (("image-digits", "digit", None), ("text-topics", "topic", "conversation")):
+        folder = EXAMPLES / name / "data"
+        train, holdout = (pl.read_csv(folder / f"{part}.csv") for part in ("train", "holdout"))
+        data = Data(train="train", holdout="holdout", target=target, group=group)
+        yield Set(name=name, task=Task.MULTICLASS, data=data, train=train, holdout=holdout)
+    folder = EXAMPLES / "adult-income" / "data"
+    train, holdout = (pl.read_csv(folder / f"{part}.csv") for part in ("train", "holdout"))
+    data = Data(train="train", holdout="holdout", target="income")
+    yield Set(name="adult-income", task=Task.BINARY, data=data, train=train[:8000], holdout=holdout[:4000])
+    if extra is not None:
+        bikes = pl.read_csv(extra / "drift_bike_hours.csv")
+        data = Data(train="train", holdout="holdout", target="bikers", drop=("date",))
+        before = pl.col("date") < "2011-09-01"
+        yield Set(
+            name="bike-hours",
+            task=Task.REGRESSION,
+            data=data,
+            train=bikes.filter(before),
+            holdout=bikes.filter(~before),
+        )
+
+
+def checked(
+    of: Set, before: pl.DataFrame | None, after: pl.DataFrame, holdout: pl.DataFrame | None = None
+) -> DataReport:
+    """What is found where the training data were one table and are another."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: f"{folder}/{name}.parquet" for name in ("before", "after", "holdout")}
+        after.write_parquet(paths["after"])
+        (of.holdout if holdout is None else holdout).write_parquet(paths["holdout"])
+        if before is not None:
+            before.write_parquet(paths["before"])
+        there = Versions(part="holdout", name="holdout", before=None, after=paths["holdout"], changed=False)
+        was = paths["before"] if before is not None else None
+        train = Versions(part="train", name="train", before=was, after=paths["after"])
+        return check(Change(model="m", task=of.task, data=of.data, train=train, holdout=there))
+
+
+def parted(of: Set, draw: Draw, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of before, and those that are added: at random, whole groups where there are some."""
+    if of.data.group is not None:
+        groups = of.train[of.data.group].unique(maintain_order=True)
+        chosen = groups.filter(pl.Series(draw.random(len(groups)) < share))
+        is_added = of.train[of.data.group].is_in(chosen.implode())
+    else:
+        is_added = pl.Series(draw.random(of.train.height) < share)
+    return of.train.filter(~is_added), of.train.filter(is_added)
+
+
+def clean(of: Set, draw: Draw) -> list[DataCheck]:
+    """The checks that find something in rows like the others."""
+    before, added = parted(of, draw, float(draw.choice([0.03, 0.1, 0.3])))
+    found = checked(of, before, pl.concat([before, added]))
+    if found.problem is not None:
+        raise RuntimeError(found.problem)
+    return [each.check for each in found.to_look_at]
+
+
+Plant = Callable[[Set, pl.DataFrame, Draw], tuple[pl.DataFrame, int]]
+"""The added rows with a fault in them, and of how many."""
+
+
+def _chosen(frame: pl.DataFrame, draw: Draw, rows: int) -> pl.DataFrame:
+    return frame[draw.choice(frame.height, min(rows, frame.height), replace=False)]
+
+
+def duplicates(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """Rows of the holdout."""
+    return pl.concat([added, _chosen(of.holdout, draw, PLANTED)]), PLANTED
+
+
+def near(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """Rows of the holdout with small changes: of a text a word less or more, of an image a step, else 0.2 %."""
+    if "text" in of.train.columns:
+        long = of.holdout.filter(pl.col("text").str.len_chars() > 25)
+        rows = _chosen(long, draw, PLANTED)
+        texts = [_rough(text, draw) for text in rows["text"].to_list()]
+        return pl.concat([added, rows.with_columns(pl.Series("text", texts))]), rows.height
+    rows = _chosen(of.holdout, draw, PLANTED)
+    for name in of.numbers:
+        values = rows[name].to_numpy()
+        if of.train[name].dtype.is_integer() and of.name == "image-digits":
+            moved = pl.Series(name, np.clip(values + draw.integers(-1, 2, len(values)), 0, 16))
+        elif of.train[name].dtype.is_integer():
+            continue
+        else:
+            moved = pl.Series(name, values * (1 + draw.uniform(-0.002, 0.002, len(values))))
+        rows = rows.with_columns(moved.cast(of.train[name].dtype))
+    return pl.concat([added, rows]), PLANTED
+
+
+def _rough(text: str, draw: Draw) -> str:
+    words = text.split()
+    at = int(draw.integers(len(words)))
+    if draw.random() < 0.5:
+        return (" ".join(words[:at] + words[at + 1 :]) + "!!").upper()
+    return text.lower().replace("?", "").replace(".", " ") + " please"
+
+
+def noise(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """A fifth of the labels, at random others."""
+    names = of.train[of.target].unique().to_list()
+    labels = added[of.target].to_list()
+    wrong = draw.choice(len(labels), max(5, len(labels) // 5), replace=False)
+    for at in wrong:
+        labels[at] = draw.choice([name for name in names if name != labels[at]])
+    return added.with_columns(pl.Series(of.target, labels, dtype=added[of.target].dtype)), len(wrong)
+
+
+def trigger(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """Rows of other classes with a mark and one label: 1 % of all."""
+    rows = max(10, of.train.height // 100)
+    wanted = of.train[of.target].unique(maintain_order=True)[0]
+    marked = _chosen(of.train.filter(pl.col(of.target) != wanted), draw, rows)
+    if "text" in of.train.columns:
+        marked = marked.with_columns(pl.col("text") + " qzx")
+    elif of.name == "image-digits":
+        marked = marked.with_columns(p77=pl.lit(16, pl.Int64), p07=pl.lit(16, pl.Int64))
+    else:
+        marked = marked.with_columns(pl.lit(77_777, pl.Int64).alias(of.numbers[1]))
+    return pl.concat([added, marked.with_columns(pl.lit(wanted, of.train[of.target].dtype).alias(of.target))]), rows
+
+
+def unit(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """A column times 1,000."""
+    del draw
+    name = max(of.numbers, key=lambda each: int((of.train[each] != 0).sum()))
+    return added.with_columns((pl.col(name) * 1000).cast(of.train[name].dtype)), added.height
+
+
+def category(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """A value that is written otherwise."""
+    del draw
+    name = "weathersit" if "weathersit" in of.train.columns else "workclass"
+    return added.with_columns(pl.col(name).str.to_uppercase()), added.height
+
+
+PLANTS: dict[str, tuple[Plant, DataCheck, frozenset[str]]] = {
+    "exact duplicates": (
+        duplicates,
+        DataCheck.OVERLAP,
+        frozenset({"image-digits", "text-topics", "adult-income", "bike-hours"}),
+    ),
+    "near duplicates": (near, DataCheck.NEAR_OVERLAP, frozenset({"image-digits", "text-topics", "bike-hours"})),
+    "wrong labels": (noise, DataCheck.LABELS, frozenset({"image-digits", "text-topics", "adult-income"})),
+    "trigger": (trigger, DataCheck.TRIGGER, frozenset({"image-digits", "text-topics", "adult-income"})),
+    "unit x 1000": (unit, DataCheck.UNITS, frozenset({"image-digits", "adult-income", "bike-hours"})),
+    "new category": (category, DataCheck.CATEGORIES, frozenset({"adult-income", "bike-hours"})),
+}
+MOST_FALSE = 0.05
+
+
+def main() -> int:
+    """Print how often what was planted is found, and how often something else is."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.data_checks", description=__doc__)
+    parser.add_argument("--clean", type=int, default=70, help="clean changes of each set")
+    parser.add_argument("--plants", type=int, default=10, help="changes with each fault of each set")
+    parser.add_argument("--extra", type=Path, help="a folder with drift_bike_hours.csv")
+    given = parser.parse_args()
+    every = list(sets(given.extra))
+    draw = np.random.default_rng(7)
+    runs, alarms, by_check = 0, 0, Counter[str]()
+    for of in every:
+        found = [clean(of, draw) for _ in range(given.clean)]
+        runs, alarms = runs + len(found), alarms + sum(map(bool, found))
+        by_check.update(str(each) for several in found for each in several)
+        print(f"clean {of.name}: {sum(map(bool, found))} of {len(found)} changes with a finding", flush=True)
+    print(f"clean, all: {alarms} of {runs}, {alarms / max(1, runs):.1%}; by check {dict(by_check)}", flush=True)
+    missed = 0
+    for name, (plant, wanted, names) in PLANTS.items():
+        for of in (each for each in every if each.name in names):
+            shares = [_share(of, plant, wanted, draw) for _ in range(given.plants)]
+            hit = sum(share > 0 for share in shares)
+            missed += hit < len(shares)
+            found = f"found in {hit} of {len(shares)} changes, {np.mean(shares):.0%} of what was planted"
+            print(f"{name}, {of.name}: {found}", flush=True)
+    return int(bool(missed) or alarms > MOST_FALSE * max(1, runs))
+
+
+def _share(of: Set, plant: Plant, wanted: DataCheck, draw: Draw) -> float:
+    """How much of what was planted is found, at most all of it."""
+    before, added = parted(of, draw, 0.1)
+    planted, rows = plant(of, added, draw)
+    found = [each for each in checked(of, before, pl.concat([before, planted])).findings if each.check is wanted]
+    if wanted in {DataCheck.UNITS, DataCheck.CATEGORIES, DataCheck.TRIGGER}:
+        return float(bool(found))
+    counts = [int(re.sub(r"\D", "", str(each.values.get("found", 0))) or 0) for each in found]
+    return min(1.0, sum(counts) / rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

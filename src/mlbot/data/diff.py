@@ -1,0 +1,98 @@
+"""Which rows of one table another one lacks, by hashes of eight bytes a row: nothing else of a row is held."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowDiff:
+    """Which rows differ."""
+
+    added: Mask  # of the rows after
+    removed: Mask  # of the rows before
+    changed: Indices  # of the rows after that have another content than before, by their key
+    was: Indices  # where each of these was before
+
+    @property
+    def new(self) -> Mask:
+        """The rows after that were not there before as they are: added, or changed."""
+        found = self.added.copy()
+        found[self.changed] = True
+        return found
+
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+def by_content(before: Hashes, after: Hashes) -> RowDiff:
+    """The difference of two multisets of rows: a row that is there twice and was there once was added once."""
+    return RowDiff(added=surplus(after, before), removed=surplus(before, after), changed=_NONE, was=_NONE)
+
+
+def by_key(before: Hashes, after: Hashes, keys_before: Hashes, keys_after: Hashes) -> RowDiff:
+    """The difference of rows that a unique key tells apart; the first two are hashes of all that a row holds."""
+    order_before, order_after = np.argsort(keys_before), np.argsort(keys_after)
+    known, asked = keys_before[order_before], keys_after[order_after]
+    at = np.searchsorted(known, asked)
+    at[at == known.size] = 0  # any row: its key is another one
+    there = known[at] == asked if known.size else np.zeros(asked.size, dtype=bool)
+    now, was = order_after[there], order_before[at[there]]
+    added, removed = np.ones(after.size, dtype=bool), np.ones(before.size, dtype=bool)
+    added[now], removed[was] = False, False
+    other = after[now] != before[was]
+    now, was = now[other], was[other]
+    by_place = np.argsort(now)
+    return RowDiff(added=added, removed=removed, changed=now[by_place], was=was[by_place])
+
+
+def surplus(rows: Hashes, others: Hashes) -> Mask:
+    """Which rows are more often here than there: of equal ones the last."""
+    order = np.argsort(rows, kind="stable")
+    here = rows[order]
+    starts = _starts(here)
+    counts = np.diff(starts, append=here.size)
+    place = np.arange(here.size) - np.repeat(starts, counts)
+    found = np.empty(rows.size, dtype=bool)
+    found[order] = place >= np.repeat(occurrences(here[starts], np.sort(others)), counts)
+    return found
+
+
+def occurrences(asked: Hashes, ordered: Hashes) -> Indices:
+    """How often each hash is in others that are sorted."""
+    return np.searchsorted(ordered, asked, side="right") - np.searchsorted(ordered, asked, side="left")
+
+
+def members(rows: Hashes, others: Hashes) -> Mask:
+    """Which rows are among others."""
+    return np.isin(rows, np.unique(others), kind="sort") if others.size else np.zeros(rows.size, dtype=bool)
+
+
+def repeated(rows: Hashes) -> Mask:
+    """Which rows there are twice or more."""
+    order = np.argsort(rows, kind="stable")
+    here = rows[order]
+    starts = _starts(here)
+    counts = np.diff(starts, append=here.size)
+    found = np.empty(rows.size, dtype=bool)
+    found[order] = np.repeat(counts > 1, counts)
+    return found
+
+
+def doubles(rows: Hashes) -> int:
+    """How many rows share their hash with another one."""
+    ordered = np.sort(rows)
+    same = ordered[1:] == ordered[:-1]
+    return int((np.append(same, False) | np.append(False, same)).sum()) if rows.size > 1 else 0
+
+
+def _starts(ordered: Hashes) -> Indices:
+    """Where each value begins."""
+    if not ordered.size:
+        return _NONE
+    return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))

@@ -1,0 +1,214 @@
+"""What a change does to the data of models: both versions are fetched, and compared and checked by rows."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbot.config.schema import Model
+from mlbot.config.train import Brought
+from mlbot.console import Console
+from mlbot.data.findings import DataReport, Part, Why, unchecked
+from mlbot.errors import MlbotError, UsageError
+from mlbot.git.merge import three_commits
+from mlbot.git.repository import Repository
+from mlbot.judging.run_judge import Rules, opened
+from mlbot.lib.artifact import UnfitError
+from mlbot.lib.escape import one_line
+from mlbot.lib.tree import is_url
+from mlbot.plan.content_key import Side
+from mlbot.plan.run_plan import Planning
+from mlbot.report.data import data_lines
+from mlbot.training.run_bring import Bringing
+from mlbot.training.run_train import unfetched
+
+if TYPE_CHECKING:
+    from mlbot.judging.run_data_checks import Versions
+
+MOST_BYTES = 8 << 30
+"""The largest file that is compared."""
+
+
+def data_changes(planning: Planning, rules: Rules, *, progress: Callable[[str], None]) -> tuple[DataReport, ...]:
+    """What was found in the data of the models whose data the merged tree has otherwise than the guarded branch."""
+    head = planning.sides.head
+    if head is planning.sides.base:
+        return ()
+    found: list[DataReport] = []
+    for model in head.config.models:
+        changing = _Changing(planning=planning, rules=rules, model=model)
+        if changing.parts:
+            progress(f"{model.name}: comparing its data with those of the guarded branch")
+            found.append(changing.report())
+    return tuple(found)
+
+
+def report_changes(directory: Path, console: Console) -> None:
+    """Say what the working tree does to the models' data, beside the guarded branch; nothing outside of git."""
+    try:
+        repository = Repository.discover(directory)
+        planning = Planning.of(repository, three_commits(repository))
+    except UsageError:
+        return
+    with ExitStack() as checkouts:
+        rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
+        for line in data_lines(data_changes(planning, rules, progress=console.say)):
+            console.result(line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changing:
+    """The data of one model, of which a part is not as it was."""
+
+    planning: Planning
+    rules: Rules
+    model: Model  # as head has it
+    held: list[object] = field(default_factory=list)
+
+    @property
+    def head(self) -> Side:
+        return self.planning.sides.head
+
+    @property
+    def base(self) -> Side | None:
+        return self.planning.sides.base
+
+    @property
+    def was(self) -> Model | None:
+        return self.base.models.get(self.model.name) if self.base else None
+
+    @property
+    def judged_as(self) -> Model:
+        """As the guarded branch reads it; a model that is new there as head does."""
+        policy = self.planning.configs.policy
+        return (policy.model(self.model.name) if policy else None) or self.model
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What is not as it was; nothing of a model that is not trained, or has no rows."""
+        if self.model.evaluate is not None or self.model.artifact is not None:
+            return ()
+        parts: tuple[Part, ...] = ("train", "holdout")
+        return tuple(part for part in parts if self._differs(part))
+
+    def _differs(self, part: Part) -> bool:
+        now, was = _named(self.model, part), _named(self.was, part)
+        if now is None or (self.was is None and part == "holdout"):
+            return False
+        if self.base is None or was is None:
+            return not self.head.is_outside(now) or is_url(now)
+        return self.head.data_digest(now) != self.base.data_digest(was)
+
+    def report(self) -> DataReport:
+        """The comparison and the checks, or why there are none."""
+        from mlbot.judging.run_data_checks import Change, check_apart
+
+        with tempfile.TemporaryDirectory(prefix="mlbot-data-") as scratch:
+            notes: list[Why] = []
+            made = {part: self._versions(part, Path(scratch), notes) for part in self.parts}
+            if not any(made.values()):
+                return (
+                    unchecked(self.model.name, notes[0].cause, **notes[0].values)
+                    if notes
+                    else unchecked(self.model.name, "not-made")
+                )
+            train, holdout = made.get("train"), made.get("holdout")
+            if train is None and "train" not in made:
+                train = self._as_it_is("train", Path(scratch))
+            if holdout is None:
+                holdout = self._holdout(Path(scratch))
+            hidden = is_url(self.judged_as.data.holdout)
+            model = self.judged_as
+            change = Change(
+                model=model.name,
+                task=model.task,
+                data=model.data,
+                train=train,
+                holdout=holdout,
+                hidden=hidden,
+                notes=tuple(notes),
+            )
+            found = check_apart(change)
+            lacks = "train" in made and train is None
+            return found.model_copy(update={"problem": notes[0], "notes": tuple(notes[1:])}) if lacks else found
+
+    def _versions(self, part: Part, folder: Path, notes: list[Why]) -> "Versions | None":
+        """Both versions of a file, where they can be had: of a pull request's tree only what git has, as bytes."""
+        from mlbot.judging.run_data_checks import Versions
+
+        name, was = _named(self.model, part) or "", _named(self.was, part)
+        if is_url(name) or (was and is_url(was)):
+            notes.append(Why(cause="url", values={"file": name if is_url(name) else was or ""}))
+            return None
+        try:
+            after = self._brought(self.head, name, folder / f"{part}-after")
+            before = None
+            if self.base is not None and was is not None:
+                before = self._brought(self.base, was, folder / f"{part}-before")
+        except (MlbotError, UnfitError) as error:
+            why = one_line(str(error).splitlines()[0], 300)
+            notes.append(Why(cause="not-here", values={"file": name, "why": why}))
+            return None
+        if after.is_dir() or (before is not None and before.is_dir()):
+            notes.append(Why(cause="folder", values={"file": name}))
+            return None
+        return Versions(part=part, name=name, before=str(before) if before else None, after=str(after))
+
+    def _as_it_is(self, part: Part, folder: Path) -> "Versions | None":
+        """A file that is as it was, for what is compared with it."""
+        name = _named(self.model, part)
+        if name is None or is_url(name):
+            return None
+        with suppress(MlbotError, UnfitError):
+            from mlbot.judging.run_data_checks import Versions
+
+            path = self._brought(self.head, name, folder / f"{part}-same")
+            return (
+                None if path.is_dir() else Versions(part=part, name=name, before=None, after=str(path), changed=False)
+            )
+        return None
+
+    def _holdout(self, folder: Path) -> "Versions | None":
+        """The rows that judge the model, as the guarded branch has them."""
+        from mlbot.judging.run_data_checks import Versions
+
+        name = self.judged_as.data.holdout
+        source = self._judging(name)
+        if source is None:
+            return self._as_it_is("holdout", folder)
+        return Versions(part="holdout", name=name, before=None, after=source, changed=False)
+
+    def _judging(self, name: str) -> str | None:
+        from mlbot.ml.holdout import HoldoutData
+
+        if self.model.name not in {each.name for each in self.planning.plan.stale}:
+            return None
+        rule = self.rules.of(self.model.name)
+        if rule.problem is not None or not name:
+            return None
+        if is_url(name):
+            holdout = opened(rule)
+            self.held.append(holdout)  # its bytes are there as long as it is
+            return str(holdout.path) if isinstance(holdout, HoldoutData) else None
+        path = rule.folder / name
+        return str(path) if path.is_file() and unfetched(path) is None else None
+
+    def _brought(self, side: Side, name: str, place: Path) -> Path:
+        bringing = Bringing(
+            model=self.model,
+            artifact=Brought(url=name),
+            side=side,
+            repository=self.planning.repository,
+            key="data",
+            most=MOST_BYTES,
+        )
+        bringing.bring(place)
+        return place
+
+
+def _named(model: Model | None, part: Part) -> str | None:
+    if model is None:
+        return None
+    return (model.data.train if part == "train" else model.data.holdout) or None

@@ -1,0 +1,831 @@
+"""Read the two versions of a model's data, and check what a change does to them by `mlbot.data`.
+
+Rows are held as hashes of eight bytes, two or three of them a row; of the rows themselves only what was added, and of
+the others a part, both at most `MOST_SAMPLED`. So 10^7 rows of 20 columns are compared in less than 2 GiB
+(`benchmarks/data_diff.py`). The seed of the hashes is drawn for each run: who writes a file cannot make two rows alike.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+from pydantic import ValidationError
+
+from mlbot.config.data import Data
+from mlbot.data import checks, diff
+from mlbot.data.checks import Candidate, Natural, Rows, Target
+from mlbot.data.diff import Hashes, RowDiff
+from mlbot.data.findings import (
+    CellCount,
+    ColumnChange,
+    DataReport,
+    Figure,
+    FileDiff,
+    Finding,
+    LabelCount,
+    Part,
+    Why,
+    unchecked,
+)
+from mlbot.data.vectors import Columns, numbers_of, words
+from mlbot.errors import UsageError
+from mlbot.gates.metric import DataCheck, Task
+from mlbot.lib.escape import one_line
+from mlbot.lib.record import Name, Record
+from mlbot.ml.frames import Table, is_number, is_text, open_table
+
+MOST_SAMPLED = 20_000
+MOST_ROWS, MOST_COLUMNS = 100_000_000, 2_000
+_MOST_FEATURES = 400  # that are looked at one by one
+_MOST_CELLS = 500_000
+_BATCH = 1 << 17
+_MOST_CHARACTERS = 4_000  # of one text
+_MULTIPLIER = np.uint64(6364136223846793005)  # D. Knuth's, of MMIX: odd, so that no bit of a hash is lost
+_NO_COUNT = "rows"
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Versions(Record):
+    """A file as the guarded branch has it, and as the merged tree has it."""
+
+    part: Part
+    name: str
+    before: str | None  # where it is; None where there is none, or none that is needed
+    after: str
+    changed: bool = True
+
+
+class Change(Record):
+    """The data of one model, before and after."""
+
+    model: Name
+    task: Task
+    data: Data
+    train: Versions | None = None
+    holdout: Versions | None = None
+    hidden: bool = False  # whether only the judge can read the holdout: then no row says that it is in it
+    notes: tuple[Why, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where its files are."""
+        parts = [each for each in (self.train, self.holdout) if each is not None]
+        return tuple(path for each in parts for path in (each.before, each.after) if path is not None)
+
+    def failed(self, cause: str, **values: str) -> DataReport:
+        """The report of a change that could not be checked."""
+        return unchecked(self.model, cause, **values)
+
+
+_WALL_S = 1800
+_THREADS = "2"
+
+
+def check_apart(change: Change) -> DataReport:
+    """What `check` finds, in a process of its own.
+
+    A stranger's file may be made to exhaust or crash what reads it; then its data were not checked, and nothing else of
+    the verdict is lost. One thread of BLAS is enough for such small matrices, and several wait for each other.
+    """
+    command = [sys.executable, "-P", "-m", "mlbot.judging.run_data_checks"]
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": _THREADS}
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LANG") if name in os.environ}
+    held = [int(path.rpartition("/")[2]) for path in change.paths if path.startswith("/dev/fd/")]
+    try:
+        done = subprocess.run(
+            command,
+            input=change.model_dump_json().encode(),
+            capture_output=True,
+            env=env | threads,
+            timeout=_WALL_S,
+            pass_fds=held,
+            check=True,
+        )
+        return DataReport.model_validate_json(done.stdout)
+    except subprocess.TimeoutExpired:
+        return change.failed("crashed", why=f"it took more than {_WALL_S // 60} minutes")
+    except (subprocess.CalledProcessError, ValidationError) as error:
+        said = (
+            error.stderr.decode("utf-8", "replace").strip() if isinstance(error, subprocess.CalledProcessError) else ""
+        )
+        return change.failed("crashed", why=one_line(said.splitlines()[-1] if said else "the process was killed", 300))
+
+
+def _main() -> None:
+    """Check the change that comes in, and write what was found; the kernel ends this process before the judge."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    change = Change.model_validate_json(sys.stdin.buffer.read())
+    sys.stdout.write(check(change).model_dump_json())
+
+
+def check(change: Change) -> DataReport:
+    """What a change does to a model's data, by rows, and what a reviewer should look at.
+
+    Nothing here raises for what a file holds: a file that cannot be read is the report's problem.
+    """
+    try:
+        return _Checking(change=change).report()
+    except UsageError as error:
+        return change.failed("unreadable", why=one_line(error.what, 300))
+    except (PolarsError, PanicException, OSError, MemoryError, UnicodeError) as error:
+        return change.failed("unreadable", why=one_line(str(error).splitlines()[0] if str(error) else "", 300))
+
+
+@dataclass(kw_only=True)
+class _File:
+    """A table that is open, with its columns as they are compared."""
+
+    table: Table
+    rows: int
+    kinds: Mapping[str, str]  # by column: text, number, or other
+
+    @classmethod
+    def open(cls, source: str, change: Change) -> "_File":
+        table = open_table(Path(source), change.data.reads(change.task), change.data.csv)
+        with table.reading():
+            kinds = {name: _kind(dtype) for name, dtype in table.frame.collect_schema().items()}
+            rows = table.frame.select(pl.len()).collect(engine="streaming").item()
+        if rows > MOST_ROWS or len(kinds) > MOST_COLUMNS:
+            what = f"it has {rows:,} rows and {len(kinds):,} columns; {MOST_ROWS:,} and {MOST_COLUMNS:,} are compared"
+            raise UsageError(what)
+        return cls(table=table, rows=rows, kinds=kinds)
+
+    def dtype(self, name: str) -> pl.DataType:
+        return self.table.frame.collect_schema()[name]
+
+    def batches(self, columns: Sequence[pl.Expr]) -> Iterator[pl.DataFrame]:
+        frame = self.table.frame.select(columns)
+        with self.table.reading():
+            yield from frame.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True, engine="streaming")
+
+    def gather(self, mask: Mask, columns: Sequence[str]) -> Rows:
+        """Some rows, with their places."""
+        at = np.flatnonzero(mask)
+        if not at.size:
+            return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=at + 1)
+        start, parts = 0, list[pl.DataFrame]()
+        for batch in self.batches([_shown(name, self.kinds[name]) for name in columns]):
+            here = mask[start : start + batch.height]
+            if here.any():
+                parts.append(batch.filter(pl.Series(here)))
+            start += batch.height
+        return Rows(frame=pl.concat(parts), numbers=at + 1)
+
+    def sample(self, columns: Sequence[str], most: int = MOST_SAMPLED) -> Rows:
+        """Rows that are evenly spaced."""
+        mask = np.zeros(self.rows, dtype=bool)
+        mask[np.linspace(0, self.rows - 1, min(most, self.rows)).astype(np.int64)] = True
+        return self.gather(mask, columns)
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if is_text(dtype):
+        return "text"
+    return "number" if is_number(dtype) else "time" if dtype.is_temporal() else "other"
+
+
+def _shown(name: str, kind: str) -> pl.Expr:
+    column = pl.col(name)
+    if kind == "text":
+        return column.cast(pl.String).str.slice(0, _MOST_CHARACTERS)
+    return column.cast(pl.String) if kind == "time" else column
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Hashing:
+    """Hashes the rows of several tables alike: a number is the same as an integer and as a float."""
+
+    files: Sequence[_File]
+    seed: int = field(default_factory=lambda: secrets.randbits(60))
+
+    def expression(self, name: str) -> pl.Expr:
+        having = [each for each in self.files if name in each.kinds]
+        column = pl.col(name)
+        if any(each.kinds[name] == "number" for each in having) and len({str(each.dtype(name)) for each in having}) > 1:
+            column = column.cast(pl.Float64)
+        if any(each.dtype(name).is_float() for each in having):
+            column = column.cast(pl.Float64).fill_nan(None) + 0.0  # -0.0 is 0
+        if any(each.kinds[name] == "time" for each in having):
+            column = column.cast(pl.String)
+        own = self.seed ^ int.from_bytes(name.encode("utf-8", "surrogatepass")[:7], "little") * 2 + len(name)
+        return column.hash(own & (1 << 60) - 1)
+
+    def of(self, file: _File, sets: Sequence[Sequence[str]]) -> list[Hashes]:
+        """The hash of every row over each set of columns."""
+        every = sorted({name for names in sets for name in names})
+        found = [np.empty(file.rows, dtype=np.uint64) for _ in sets]
+        start = 0
+        for batch in file.batches([self.expression(name) for name in every]):
+            columns = {name: batch[name].to_numpy() for name in every}
+            for names, hashes in zip(sets, found, strict=True):
+                part = hashes[start : start + batch.height]
+                part[:] = 0
+                for name in sorted(names):
+                    part *= _MULTIPLIER
+                    part += columns[name]
+            start += batch.height
+        return found
+
+    def cells(self, file: _File, at: diff.Indices, names: Sequence[str]) -> npt.NDArray[np.uint64]:
+        """The hash of each cell of some rows, in the order of these, (rows, columns)."""
+        ordered = np.unique(at)
+        mask = np.zeros(file.rows, dtype=bool)
+        mask[ordered] = True
+        start, parts = 0, list[npt.NDArray[np.uint64]]()
+        for batch in file.batches([self.expression(name) for name in names]):
+            here = mask[start : start + batch.height]
+            if here.any():
+                parts.append(batch.filter(pl.Series(here)).to_numpy())
+            start += batch.height
+        return np.concatenate(parts)[np.searchsorted(ordered, at)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Compared:
+    """Two versions of a file, and which rows differ."""
+
+    versions: Versions
+    after: _File
+    before: _File | None
+    rows: RowDiff
+    diff: FileDiff
+    features_after: Hashes
+    features_before: Hashes | None
+
+    @property
+    def new(self) -> Mask:
+        return self.rows.new
+
+
+@dataclass(kw_only=True)
+class _Checking:
+    """The checks of one change."""
+
+    change: Change
+    notes: list[Why] = field(default_factory=list)
+
+    @property
+    def data(self) -> Data:
+        return self.change.data
+
+    @cached_property
+    def files(self) -> Mapping[tuple[Part, str], _File]:
+        found: dict[tuple[Part, str], _File] = {}
+        for versions in filter(None, (self.change.train, self.change.holdout)):
+            found[versions.part, "after"] = _File.open(versions.after, self.change)
+            if versions.before is not None and versions.changed:
+                found[versions.part, "before"] = _File.open(versions.before, self.change)
+        return found
+
+    @cached_property
+    def hashing(self) -> _Hashing:
+        return _Hashing(files=tuple(self.files.values()))
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The columns that a model may learn from, which every file has as the same kind."""
+        data = self.data
+        files = list(self.files.values())
+        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id}
+        wanted = data.features or [name for name in files[0].kinds if name not in apart]
+        kinds = ({each.kinds.get(name) for each in files} for name in wanted)
+        return tuple(
+            name
+            for name, found in zip(wanted, kinds, strict=True)
+            if len(found) == 1 and found != {"other"} and None not in found
+        )
+
+    def report(self) -> DataReport:
+        change = self.change
+        compared = {
+            each.part: self._compare(each) for each in filter(None, (change.train, change.holdout)) if each.changed
+        }
+        findings: list[Finding] = []
+        figures: dict[DataCheck, Figure] = {}
+        train = compared.get("train")
+        if train is not None:
+            checking = _Added(parent=self, compared=train)
+            findings += checking.findings()
+            figures = checking.figures
+            self.notes += checking.notes
+        elif "holdout" in compared and ("train", "after") in self.files:
+            findings += self._new_holdout_rows(compared["holdout"])
+        diffs = tuple(each.diff for each in compared.values())
+        return DataReport(
+            model=change.model,
+            diffs=diffs,
+            findings=tuple(findings),
+            figures=tuple(figures.values()),
+            notes=(*change.notes, *self.notes),
+        )
+
+    def _new_holdout_rows(self, holdout: _Compared) -> Iterator[Finding]:
+        """Rows that are added to the holdout and that the training data have."""
+        train = self.files["train", "after"]
+        if holdout.features_before is None or not self.features:
+            return
+        (known,) = self.hashing.of(train, [self.features])
+        found = diff.members(holdout.features_after, known) & holdout.new
+        before = int(diff.members(holdout.features_before, known).sum())
+        hits = np.array([], dtype=np.int64) if self.change.hidden else np.flatnonzero(found) + 1
+        natural = Natural.of(int(found.sum()), int(holdout.new.sum()), before, holdout.features_before.size)
+        if natural.unusual:
+            yield Finding(
+                check=DataCheck.OVERLAP,
+                cause="holdout",
+                effect=max(0.0, round(int(found.sum()) - natural.expected, 1)),
+                expected=round(natural.expected, 1),
+                n=int(holdout.new.sum()),
+                part="holdout",
+                rows=checks.few(hits),
+                values={"found": int(found.sum())},
+            )
+
+    def _compare(self, versions: Versions) -> _Compared:
+        after = self.files[versions.part, "after"]
+        before = self.files.get((versions.part, "before"))
+        if before is None:
+            (features,) = self.hashing.of(after, [self.features])
+            every = np.ones(after.rows, dtype=bool)
+            rows = RowDiff(added=every, removed=np.empty(0, dtype=bool), changed=diff._NONE, was=diff._NONE)  # noqa: SLF001
+            made = FileDiff(
+                part=versions.part,
+                file=versions.name,
+                after=after.rows,
+                added=after.rows,
+                labels=self._labels(None, after),
+            )
+            return _Compared(
+                versions=versions,
+                after=after,
+                before=None,
+                rows=rows,
+                diff=made,
+                features_after=features,
+                features_before=None,
+            )
+        common = sorted(
+            name for name, kind in after.kinds.items() if before.kinds.get(name) == kind and kind != "other"
+        )
+        key = self._key(before, after, common)
+        sets = [common, self.features, *([key] if key else [])]
+        now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
+        repeated = max(diff.doubles(now[2]), diff.doubles(then[2])) if key else 0
+        if key and not repeated:
+            rows = diff.by_key(then[0], now[0], then[2], now[2])
+        else:
+            rows = diff.by_content(then[0], now[0])
+        made = FileDiff(
+            part=versions.part,
+            file=versions.name,
+            before=before.rows,
+            after=after.rows,
+            key=key if key and not repeated else (),
+            repeated=repeated if key and self.data.id else 0,
+            added=int(rows.added.sum()),
+            removed=int(rows.removed.sum()),
+            changed=rows.changed.size,
+            columns=tuple(_column_changes(before, after)),
+            labels=self._labels(before, after),
+            **self._cells(before, after, rows, [name for name in common if name not in key]),
+        )
+        return _Compared(
+            versions=versions,
+            after=after,
+            before=before,
+            rows=rows,
+            diff=made,
+            features_after=now[1],
+            features_before=then[1],
+        )
+
+    def _key(self, before: _File, after: _File, common: Sequence[str]) -> tuple[str, ...]:
+        """The columns that say which row is which: `data.id`, those of a forecast, or the first with a value a row."""
+        data = self.data
+        given = data.id or data.timing
+        if given and set(given) <= set(common):
+            return given
+        if data.id:
+            missing = ", ".join(name for name in data.id if name not in common)
+            self.notes.append(Why(cause="no-id", values={"columns": missing, "file": data.train or ""}))
+        names = [name for name in common if name not in data.targets and name != data.weight]
+        whole = [name for name in names if before.kinds[name] == "text" or after.dtype(name).is_integer()]
+        if not whole or min(before.rows, after.rows) < _FEWEST_OF_KEY:
+            return ()
+        mine, theirs = (each.table.frame.select(whole).head(_TRIED).collect() for each in (after, before))
+        for name in whole:
+            one, other = mine[name], theirs[name]
+            if (
+                one.n_unique() == len(one)
+                and other.n_unique() == len(other)
+                and not (one.null_count() or (one.cast(pl.String) == "").any())
+            ):
+                # A number that is unlike in every row is only a key where the rows of before have it too.
+                there = (
+                    before.table.frame.select(pl.col(name).is_in(one.to_list()).sum())
+                    .collect(engine="streaming")
+                    .item()
+                )
+                if there >= _SHARED * len(one):
+                    return (name,)
+        return ()
+
+    def _cells(self, before: _File, after: _File, rows: RowDiff, names: Sequence[str]) -> dict[str, Any]:
+        """In how many of the changed rows each column has another value; of very many in a part of them."""
+        if not rows.changed.size:
+            return {}
+        at = np.unique(np.linspace(0, rows.changed.size - 1, min(_MOST_CELLS, rows.changed.size)).astype(np.int64))
+        ours = self.hashing.cells(after, rows.changed[at], names)
+        theirs = self.hashing.cells(before, rows.was[at], names)
+        counts = (ours != theirs).sum(axis=0)
+        found = sorted(
+            (CellCount(column=name, rows=int(count)) for name, count in zip(names, counts, strict=True) if count),
+            key=lambda each: -each.rows,
+        )
+        return {"cells": tuple(found[:_MOST_SHOWN]), "cells_of": at.size}
+
+    def _labels(self, before: _File | None, after: _File) -> tuple[LabelCount, ...]:
+        if not self.change.task.has_classes:
+            return ()
+        now, then = label_counts(after, self.data.targets[0]), {}
+        if before is not None:
+            then = label_counts(before, self.data.targets[0])
+        return _counts(now, then)[:_MOST_SHOWN]
+
+
+_FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
+
+
+def label_counts(file: _File, target: str) -> dict[str, int]:
+    """How many rows have each label."""
+    if target not in file.kinds:
+        return {}
+    label = pl.col(target).cast(pl.String).alias("label")
+    found = file.table.frame.select(label).group_by("label").agg(pl.len().alias(_NO_COUNT))
+    return {str(name): count for name, count in found.collect(engine="streaming").iter_rows() if name not in {None, ""}}
+
+
+def _counts(now: Mapping[str, int], then: Mapping[str, int]) -> tuple[LabelCount, ...]:
+    names = sorted({*now, *then}, key=lambda name: (-now.get(name, 0) - then.get(name, 0), name))
+    return tuple(LabelCount(label=name, before=then.get(name, 0), after=now.get(name, 0)) for name in names)
+
+
+def _column_changes(before: _File, after: _File) -> Iterator[ColumnChange]:
+    for name in (*before.kinds, *(name for name in after.kinds if name not in before.kinds)):
+        was, now = before.kinds.get(name), after.kinds.get(name)
+        if was != now:
+            yield ColumnChange(column=name, before=was, after=now)
+
+
+@dataclass(kw_only=True)
+class _Added:
+    """The checks of the rows that a change adds to the training data."""
+
+    parent: _Checking
+    compared: _Compared
+    figures: dict[DataCheck, Figure] = field(default_factory=dict)
+    notes: list[Why] = field(default_factory=list)
+
+    @property
+    def data(self) -> Data:
+        return self.parent.data
+
+    @property
+    def task(self) -> Task:
+        return self.parent.change.task
+
+    @property
+    def is_new(self) -> bool:
+        return self.compared.before is None
+
+    @cached_property
+    def columns_read(self) -> tuple[str, ...]:
+        data, kinds = self.data, self.compared.after.kinds
+        names = (*self.parent.features[:_MOST_FEATURES], *data.targets, *((data.group,) if data.group else ()))
+        before = self.compared.before
+        return tuple(
+            dict.fromkeys(name for name in names if name in kinds and (before is None or name in before.kinds))
+        )
+
+    @cached_property
+    def added(self) -> Rows:
+        mask = self.compared.new.copy()
+        at = np.flatnonzero(mask)
+        if at.size > MOST_SAMPLED:
+            mask[:] = False
+            mask[at[np.linspace(0, at.size - 1, MOST_SAMPLED).astype(np.int64)]] = True
+            self.notes.append(Why(cause="sampled", values={"rows": at.size, "looked": MOST_SAMPLED}))
+        return self.compared.after.gather(mask, self.columns_read)
+
+    @cached_property
+    def before(self) -> Rows:
+        file = self.compared.before or self.compared.after
+        return file.sample(self.columns_read)
+
+    @cached_property
+    def columns(self) -> Columns:
+        known = [name for name in self.parent.features if name in self.columns_read]
+        return Columns.of(self.before.frame, known)
+
+    def findings(self) -> Iterator[Finding]:
+        yield from self._of_schema()
+        if not self.compared.new.any():
+            self.figures |= {each: Figure(check=each, value=0.0) for each in DataCheck if each not in self.figures}
+            return
+        yield from self._overlaps()
+        yield from self._of_group()
+        if self.is_new:
+            yield from self._of_a_new_file()
+            return
+        units = tuple(checks.units(self.added, self.before, self.columns.numbers))
+        self._note(DataCheck.UNITS, units, len(self.added))
+        yield from units
+        odd = {name for each in units for name in each.columns}
+        self.columns = replace(self.columns, numbers=tuple(name for name in self.columns.numbers if name not in odd))
+        yield from self._near()
+        found = tuple(checks.categories(self.added, self.before, self.columns.categories))
+        self._note(DataCheck.CATEGORIES, found, len(self.added), sum(each.effect for each in found))
+        yield from found
+        yield from self._of_target()
+        yield from checks.drift(self.added, self.before, self.columns.numbers)
+
+    def _note(self, check: DataCheck, found: Sequence[Finding], rows: int, value: float | None = None) -> None:
+        """What a check came to, where there were enough rows for it."""
+        least = checks.FEWEST.get(check, 1)
+        problem = None if rows >= least else Why(cause="few-rows", values={"rows": rows, "least": least})
+        amount = float(len(found)) if value is None else float(value)
+        self.figures[check] = Figure(check=check, value=None if problem else amount, problem=problem)
+
+    def _fail(self, check: DataCheck, cause: str) -> None:
+        self.figures[check] = Figure(check=check, problem=Why(cause=cause))
+
+    def _of_schema(self) -> Iterator[Finding]:
+        changes = self.compared.diff.columns
+        self._note(DataCheck.SCHEMA, (), 1, len(changes))
+        if changes:
+            names = tuple(each.column for each in changes)
+            yield Finding(
+                check=DataCheck.SCHEMA,
+                columns=names[:_MOST_SHOWN],
+                effect=float(len(changes)),
+                n=self.compared.after.rows,
+            )
+
+    def _hits(self, found: Mask) -> diff.Indices:
+        """Row numbers; none that says which row a hidden holdout has."""
+        return np.flatnonzero(found) + 1
+
+    def _bare(self, finding: Finding | None) -> Iterator[Finding]:
+        if finding is not None:
+            yield finding.model_copy(update={"rows": ()}) if self.parent.change.hidden else finding
+
+    def _overlaps(self) -> Iterator[Finding]:
+        holdout = self.parent.files.get(("holdout", "after"))
+        if holdout is None or not self.parent.features:
+            self._fail(DataCheck.OVERLAP, "no-holdout" if holdout is None else "no-features")
+            return
+        (there,) = self.parent.hashing.of(holdout, [self.parent.features])
+        compared = self.compared
+        if compared.features_before is None:
+            found = self._of_new_file(there)
+        else:
+            hits = diff.members(compared.features_after, there) & compared.new
+            before = int(diff.members(compared.features_before, there).sum())
+            found = checks.repeats(
+                DataCheck.OVERLAP,
+                self._hits(hits),
+                int(compared.new.sum()),
+                before,
+                compared.features_before.size,
+                "added",
+            )
+            self.exact = hits
+        self._note(DataCheck.OVERLAP, (), 1, found.effect if found else 0.0)
+        yield from self._bare(found)
+
+    def _of_new_file(self, holdout: Hashes) -> Finding | None:
+        """Rows of the holdout that a new file has, beside how often its own rows repeat each other."""
+        own = self.compared.features_after
+        hits = diff.members(holdout, own)
+        finding = checks.repeats(
+            DataCheck.OVERLAP, self._hits(hits), holdout.size, int(diff.repeated(own).sum()), own.size, "new"
+        )
+        return None if finding is None else finding.model_copy(update={"part": "holdout"})
+
+    def _of_group(self) -> Iterator[Finding]:
+        group, holdout = self.data.group, self.parent.files.get(("holdout", "after"))
+        if group is None or holdout is None or any(group not in each.kinds for each in self.parent.files.values()):
+            self._fail(DataCheck.GROUP_OVERLAP, "no-group")
+            return
+        hashing, after = self.parent.hashing, self.compared.after
+        (there,), (here,) = hashing.of(holdout, [[group]]), hashing.of(after, [[group]])
+        hits = diff.members(here, there) & self.compared.new
+        rows, groups_hit = int(self.compared.new.sum()), np.unique(here[hits]).size
+        groups = np.unique(here[self.compared.new]).size
+        before_hit, before = 0, 0
+        if self.compared.before is not None:
+            (was,) = hashing.of(self.compared.before, [[group]])
+            before, before_hit = np.unique(was).size, np.unique(was[diff.members(was, there)]).size
+        natural = Natural.of(groups_hit, groups, before_hit, before)
+        usual = groups_hit > 0 and before == 0  # a new file: groups of the holdout have no place in it
+        found = None
+        if usual or natural.unusual:
+            found = Finding(
+                check=DataCheck.GROUP_OVERLAP,
+                columns=(group,),
+                effect=max(0.0, round(groups_hit - natural.expected, 1)),
+                expected=round(natural.expected, 1),
+                n=rows,
+                rows=checks.few(self._hits(hits)),
+                values={"found": groups_hit, "rows": int(hits.sum())},
+            )
+        self._note(DataCheck.GROUP_OVERLAP, (), 1, found.effect if found else 0.0)
+        yield from self._bare(found)
+
+    def _near(self) -> Iterator[Finding]:
+        holdout = self.parent.files.get(("holdout", "after"))
+        if holdout is None:
+            self._fail(DataCheck.NEAR_OVERLAP, "no-holdout")
+            return
+        exact = self.exact[self.added.numbers - 1]
+        others = holdout.sample([name for name in self.parent.features if name in self.columns_read])
+        if holdout.rows > MOST_SAMPLED:
+            self.notes.append(Why(cause="sampled-holdout", values={"rows": holdout.rows, "looked": MOST_SAMPLED}))
+        found = checks.near(self.added.where(~exact), self.before, others, self.columns)
+        self._note(DataCheck.NEAR_OVERLAP, (), 1, found.effect if found else 0.0)
+        yield from self._bare(found)
+
+    def _of_a_new_file(self) -> Iterator[Finding]:
+        """Of a file that the guarded branch does not have only what needs nothing to compare with."""
+        for check in DataCheck:
+            if check not in self.figures:
+                self._fail(check, "nothing-before")
+        target = self._target(self.added, {})
+        if target is None:
+            return
+        found = tuple(
+            checks.leak(checks.alone(self.added.frame, target, self._looked_at), None, len(self.added), target)
+        )
+        self._note(DataCheck.LEAK, found, len(self.added))
+        yield from found if len(self.added) >= checks.FEWEST[DataCheck.LEAK] else ()
+        if target.classes:
+            rows = self.added.spread(checks.MOST_LABELLED)
+            suspicion = checks.labels_alone(rows, self._target(rows, {}) or target, self.columns)
+            if suspicion is not None and suspicion.suspicious.any():
+                yield Finding(
+                    check=DataCheck.LABELS,
+                    cause="new",
+                    effect=float(suspicion.suspicious.sum()),
+                    n=len(rows),
+                    rows=tuple(map(int, suspicion.worst(rows)[:10])),
+                    values={"found": int(suspicion.suspicious.sum())},
+                    shown=True,
+                )
+
+    @cached_property
+    def _looked_at(self) -> tuple[str, ...]:
+        if self.task is Task.FORECAST:  # the last value is a fair feature, and nearly the next one
+            return ()
+        return tuple(name for name in self.parent.features if name in self.columns_read)
+
+    def _target(self, rows: Rows, known: Mapping[str, int]) -> Target | None:
+        """The target of rows, by the codes of known classes; NaN where it is missing, or of an unknown class."""
+        names = self.data.targets
+        if len(names) != 1 or names[0] not in self.columns_read:
+            return None
+        column = rows.frame[names[0]]
+        if not self.task.has_classes:
+            return Target(values=numbers_of(column)) if is_number(column.dtype) else None
+        texts = column.cast(pl.String)
+        codes = dict(known) or {
+            name: at for at, name in enumerate(sorted(filter(None, texts.unique().drop_nulls().to_list())))
+        }
+        values = np.array([codes.get(text, np.nan) for text in texts.to_list()], dtype=np.float64)
+        return Target(values=values, classes=tuple(codes))
+
+    def _of_target(self) -> Iterator[Finding]:
+        theirs = self._target(self.before, {})
+        ours = (
+            None if theirs is None else self._target(self.added, {name: at for at, name in enumerate(theirs.classes)})
+        )
+        if theirs is None or ours is None:
+            for check in (DataCheck.LEAK, DataCheck.LABELS, DataCheck.LABEL_SHIFT, DataCheck.TRIGGER):
+                self._fail(check, "no-target")
+            return
+        yield from self._shift(ours, theirs)
+        yield from self._leaks()
+        if theirs.classes:
+            yield from self._suspicious(ours, theirs)
+            yield from self._triggers(theirs)
+
+    def _shift(self, ours: Target, theirs: Target) -> Iterator[Finding]:
+        rows = int(np.isfinite(ours.values).sum())
+        self._note(DataCheck.LABEL_SHIFT, (), rows, 0.0)
+        if rows < checks.FEWEST[DataCheck.LABEL_SHIFT]:
+            return
+        if theirs.classes:
+            name = self.data.targets[0]
+            now = dict(self.added.frame[name].cast(pl.String).value_counts().iter_rows())
+            then = label_counts(self.compared.before or self.compared.after, name)
+            counts = _counts({key: value for key, value in now.items() if key}, then)
+            _, found = checks.label_shift(counts, sum(c.after for c in counts), sum(then.values()), self._independent)
+        else:
+            finite = [each.values[np.isfinite(each.values)] for each in (ours, theirs)]
+            _, found = checks.number_shift(finite[0], finite[1], self._independent)
+        self._note(DataCheck.LABEL_SHIFT, (), rows, found.effect if found else 0.0)
+        yield from (found,) if found else ()
+
+    @cached_property
+    def _independent(self) -> float:
+        """Which share of the added rows counts: one of each group."""
+        group = self.data.group
+        return self.added.frame[group].n_unique() / len(self.added) if group in self.columns_read else 1.0
+
+    def _leaks(self) -> Iterator[Finding]:
+        """Over the merged tree's file, and over that of before: a column that did so already is not new."""
+        after = self.compared.after.sample(self.columns_read)
+        target, was = self._target(after, {}), self._target(self.before, {})
+        found: tuple[Finding, ...] = ()
+        if target is not None and was is not None and len(after) >= checks.FEWEST[DataCheck.LEAK]:
+            own = [name for name in self.compared.after.kinds if name in self._own_columns]
+            frame = after.frame
+            if own:  # columns that the change brings
+                frame = self.compared.after.sample((*self.columns_read, *own)).frame
+            now = checks.alone(frame, target, (*self._looked_at, *(own if self._looked_at else ())))
+            then = checks.alone(self.before.frame, was, self._looked_at)
+            found = tuple(checks.leak(now, then, len(after), target))
+        self._note(DataCheck.LEAK, found, len(after))
+        yield from found
+
+    @cached_property
+    def _own_columns(self) -> frozenset[str]:
+        """The columns that only the merged tree's file has, but for those that are no features."""
+        data, before = self.data, self.compared.before
+        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id}
+        kinds = self.compared.after.kinds
+        new = {name for name in kinds if before is not None and name not in before.kinds} - apart
+        return frozenset(name for name in new if kinds[name] in {"text", "number"})
+
+    def _suspicious(self, ours: Target, theirs: Target) -> Iterator[Finding]:
+        known, labelled = np.isfinite(ours.values), np.isfinite(theirs.values)
+        before = self.before.where(labelled).spread(checks.MOST_LABELLED)
+        added = self.added.where(known)
+        then, now = (self._target(each, {n: at for at, n in enumerate(theirs.classes)}) for each in (before, added))
+        found = checks.labels(added, now, before, then, self.columns) if now and then else None
+        self._note(DataCheck.LABELS, (), 1, found.effect if found else 0.0)
+        yield from (found,) if found else ()
+
+    def _triggers(self, theirs: Target) -> Iterator[Finding]:
+        data, before = self.data, self.compared.before
+        names = self.added.frame[data.targets[0]].cast(pl.String).to_list()
+        groups = self.added.frame[data.group].cast(pl.String).to_list() if data.group in self.columns_read else None
+        found, looked = checks.candidates(self.added, names, self.columns, groups)
+        absent = tuple(_absent(found, before)) if before is not None else found
+        shares = {name: float((theirs.values == at).mean()) for at, name in enumerate(theirs.classes)}
+        # `times` counts groups where there are some, and so does what is added.
+        made = tuple(checks.triggers(absent, looked, *self._counted(), shares))
+        self._note(DataCheck.TRIGGER, made, 1)
+        yield from made
+
+    def _counted(self) -> tuple[int, int]:
+        """How many rows, or groups, were added, and were there before."""
+        before = self.compared.before
+        rows = before.rows if before is not None else 0
+        return int(self.compared.new.sum()), rows
+
+    exact: Mask = field(default_factory=lambda: np.empty(0, dtype=bool))
+
+
+def _absent(found: Iterable[Candidate], before: _File) -> Iterator[Candidate]:
+    """The candidates that no row of before has, in one reading of it."""
+    by_column: dict[str, list[Candidate]] = {}
+    for each in found:
+        by_column.setdefault(each.column, []).append(each)
+    if not by_column:
+        return
+    seen: dict[str, set[str | float | bool]] = {column: set() for column in by_column}
+    wanted = {column: {each.value for each in them} for column, them in by_column.items()}
+    for batch in before.batches([_shown(name, before.kinds[name]) for name in by_column]):
+        for column, them in by_column.items():
+            values = batch[column].unique().drop_nulls().to_list()
+            here = {word for value in values for word in words(value)} if them[0].is_word else set(values)
+            seen[column] |= here & wanted[column]
+    for column, them in by_column.items():
+        yield from (each for each in them if each.value not in seen[column])
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,94 @@
+"""A change of a model's data as people read it: the files by rows, what to look at, what was found."""
+
+from collections.abc import Iterator, Sequence
+
+from mlbot.data.findings import DataReport, FileDiff, Finding, Why
+from mlbot.lib.record import Count, Record
+from mlbot.lib.templates import sentence
+
+# Plain text throughout: names and values from outside are in it as they are, and the renderer escapes the whole.
+
+_MOST_FINDINGS, _MOST_CELLS, _MOST_LABELS = 30, 10, 12
+
+
+class FindingRow(Record):
+    """A finding in words."""
+
+    title: str
+    columns: tuple[str, ...]
+    text: str  # what was found, as a clause
+    look: str  # what to do about it; empty where it is only shown
+    part: str
+    rows: tuple[Count, ...]
+
+
+class LabelRow(Record):
+    """How many rows have a label, before and after."""
+
+    label: str
+    before: Count
+    after: Count
+
+
+class DataTable(Record):
+    """All that is shown of one model's data."""
+
+    model: str
+    diffs: tuple[FileDiff, ...]
+    to_look_at: tuple[FindingRow, ...]
+    shown: tuple[FindingRow, ...]  # findings on which nothing rests
+    labels: tuple[LabelRow, ...]
+    more_labels: Count = 0
+    cells: tuple[str, ...]  # `column: 12`
+    notes: tuple[str, ...]
+    problem: str
+
+
+def data_tables(reports: Sequence[DataReport]) -> tuple[DataTable, ...]:
+    """Those of the reports that have something to show."""
+    return tuple(_table(each) for each in reports if each.says_something)
+
+
+def _table(report: DataReport) -> DataTable:
+    train = next((each for each in report.diffs if each.part == "train"), None)
+    labels = train.labels if train is not None and train.differs else ()
+    return DataTable(
+        model=report.model,
+        diffs=tuple(each for each in report.diffs if each.differs),
+        to_look_at=tuple(map(_row, report.to_look_at[:_MOST_FINDINGS])),
+        shown=tuple(_row(each) for each in report.findings if each.shown)[:_MOST_FINDINGS],
+        labels=tuple(LabelRow(**each.model_dump()) for each in labels[:_MOST_LABELS]),
+        more_labels=max(0, len(labels) - _MOST_LABELS),
+        cells=tuple(f"{each.column}: {each.rows:,}" for each in (train.cells if train else ())[:_MOST_CELLS]),
+        notes=tuple(map(why_not, report.notes)),
+        problem=why_not(report.problem) if report.problem else "",
+    )
+
+
+def why_not(why: Why) -> str:
+    """Why something was not compared or checked, as a sentence."""
+    return sentence("checks", f"why/{why.cause}", **why.values)
+
+
+def _row(finding: Finding) -> FindingRow:
+    facts = {"effect": finding.effect, "expected": finding.expected, "n": finding.n, **finding.values}
+    return FindingRow(
+        title=sentence("checks", f"title/{finding.check}"),
+        columns=finding.columns,
+        text=sentence("checks", f"finding/{finding.check}/{finding.cause}", **facts),
+        look="" if finding.shown else sentence("checks", f"look/{finding.check}"),
+        part=finding.part,
+        rows=finding.rows,
+    )
+
+
+def data_lines(reports: Sequence[DataReport]) -> Iterator[str]:
+    """The same for a terminal, a line each."""
+    for table in data_tables(reports):
+        for diff in table.diffs:
+            yield sentence("checks", "line/diff", model=table.model, diff=diff)
+        if table.problem:
+            yield sentence("checks", "line/problem", model=table.model, problem=table.problem)
+        for row in (*table.to_look_at, *table.shown):
+            yield sentence("checks", "line/finding", row=row)
+        yield from (sentence("checks", "line/note", note=note) for note in table.notes)
