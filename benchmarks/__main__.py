@@ -26,6 +26,7 @@ LONG = (
     "simulation",
     "looks",
     "flips",
+    "power",
     "authors",
     "sealed_levels",
     "creep",

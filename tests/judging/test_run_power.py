@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.support import tiny
+from tests.support.history_samples import sealed
 from tests.support.ledger_samples import digest, entry
 
 from mlbot.config.run_check import load_config
@@ -17,6 +18,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.power import ModelPower, Power, flipping_text, power_text
+from mlbot.judging.run_data import report_data
 from mlbot.judging.run_flips import FlipOptions, _drawn_again, _files, _Flips, say_flips
 from mlbot.judging.run_judge import Rule, opened
 from mlbot.judging.run_power import PLAN, Planning, PowerOptions, say_power
@@ -176,6 +178,41 @@ def test_a_gate_on_a_slice_has_its_rows(tmp_path: Path) -> None:
     assert rare.passed == 0.0  # of so few rows too few carry any change
     assert not rare.counts  # below its min_rows
     assert asked(root)[1] is Exit.OK
+
+
+def test_sealed_rows_are_asked_at_the_level_of_the_looks_that_remain(tmp_path: Path) -> None:
+    root = folder(tmp_path, lambda text: text.replace("target: y", "sealed: s3://b/rows.csv\n      target: y"))
+    fresh = planning(root)
+    looked, spent = (
+        replace(
+            fresh,
+            looks=tuple(
+                sealed(number, state="not-shown", model="tiny", content=digest(1)) for number in range(1, refused + 1)
+            ),
+        )
+        for refused in (2, 10)
+    )
+    first, third, last = (each.found(QUIET).sealed for each in (fresh, looked, spent))
+    assert first is not None
+    assert third is not None
+    assert last is not None
+    assert (first.configured, first.level, first.left) == (True, 0.025, 10)
+    assert third.left == 8
+    assert third.level == pytest.approx(0.05 / 12)
+    assert third.gates[0].neutral > first.gates[0].neutral
+    assert (last.level, last.left, last.gates) == (None, 0, ())
+    assert "are spent" in power_text(Power(models=(spent.found(QUIET),)), Pen(False, 100))
+
+
+def test_a_margin_far_from_judgeable_is_named_where_the_data_are_checked(tmp_path: Path) -> None:
+    def said(margin: str) -> str:
+        root = folder(tmp_path, lambda text: text.replace("max_regression: 0.02", f"max_regression: {margin}"))
+        out = io.StringIO()
+        report_data(root, Console(out=out, err=io.StringIO()), as_json=False)
+        return out.getvalue()
+
+    assert "of roc_auc a drop of three margins would mostly go unnoticed" in said("0.001")
+    assert "unnoticed" not in said("0.02")
 
 
 def test_gates_that_rows_do_not_decide_say_so(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 from mlbot.config.schema import Config, Model
 from mlbot.gates.metric import Gate, Metric
 from mlbot.ledger.entries import Entry, SealedEntry, SealedState, WaiverEntry
+from mlbot.ledger.queries import did_not_pass, not_passed
 from mlbot.lib.record import Count, Digest, Record, canonical, digest
 from mlbot.lib.tree import Tree
 from mlbot.stats.sealed import MOST_REFUSED, asked_of
@@ -123,13 +124,9 @@ def refused(looks: Sequence[SealedEntry], mine: SealedEntry, rows: Fingerprint) 
     """
     earlier = [each for each in looks if each.sequence <= mine.sequence and each.id != mine.id]
     return sum(
-        _did_not_pass(look) and any(each is None or rows.is_like(each) for each in _of_rows(earlier, at))
+        did_not_pass(look) and any(each is None or rows.is_like(each) for each in _of_rows(earlier, at))
         for at, look in enumerate(earlier)
     )
-
-
-def _did_not_pass(look: SealedEntry) -> bool:
-    return look.state in {"asked", "not-shown"} and look.replays is None
 
 
 def _of_rows(looks: Sequence[SealedEntry], at: int) -> Iterator[SealedEntry | None]:
@@ -161,9 +158,7 @@ def question_of(look: SealedEntry) -> tuple[Digest, Digest | None, Digest]:
 
 def left(looks: Sequence[SealedEntry]) -> int:
     """How many looks at the newest rows may still not pass, as far as that shows without the key."""
-    contents = [each.content for each in looks if each.content is not None]
-    newest = contents[-1] if contents else None
-    return max(0, MOST_REFUSED - sum(_did_not_pass(each) and each.content in {None, newest} for each in looks))
+    return max(0, MOST_REFUSED - not_passed(looks))
 
 
 # What is asked

@@ -47,8 +47,10 @@ class SealedGate(Record):
 class SealedPower(Record):
     """What a release needs for a `pass` on sealed rows."""
 
-    level: Probability
-    gates: tuple[SealedGate, ...]
+    configured: bool  # whether the model has sealed rows
+    level: Probability | None  # of the next look; None where the rows are spent
+    left: Count  # how many looks at the newest rows may still not pass
+    gates: tuple[SealedGate, ...] = ()
 
 
 class Cost(Record):
@@ -176,10 +178,12 @@ def _limit(each: GatePower) -> Sequence[Cell]:
 
 
 def _sealed(model: ModelPower, pen: Pen) -> Iterator[str]:
-    if model.sealed is None or not model.sealed.gates:
+    if model.sealed is None or not (model.sealed.gates or model.sealed.configured):
         return
     yield ""
     yield pen.wrap(sentence("power", "sealed", sealed=model.sealed))
+    if not model.sealed.gates:
+        return
     head = [sentence("power", f"head/{name}") for name in ("gate", "margin", "neutral", "gaining")]
     rows = [
         [

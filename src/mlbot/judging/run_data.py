@@ -53,9 +53,19 @@ def report_data(root: Path, console: Console, *, as_json: bool) -> None:
                 *warned(folder.config),
                 *idle_lines(folder.config),
                 *checked.idle,
+                *_far(folder, checked.holdouts),
             )
         )
     )
+
+
+def _far(folder: Folder, holdouts: "Mapping[str, HoldoutData]") -> Iterator[str]:
+    """The margins that can hardly be judged."""
+    from mlbot.judging.run_power import far_from_judgeable
+
+    for model in folder.config.models:
+        if model.name in holdouts and (gates := far_from_judgeable(folder.root, model, holdouts[model.name])):
+            yield sentence("power", "far", model=model.name, gates=gates)
 
 
 def check_data(

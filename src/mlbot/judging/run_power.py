@@ -34,8 +34,8 @@ from mlbot.judging.power import (
     power_text,
 )
 from mlbot.judging.run_judge import Rule, opened
-from mlbot.ledger.entries import VerdictEntry
-from mlbot.ledger.queries import durations, metric_history, seed_freedom, seed_history
+from mlbot.ledger.entries import Entry, VerdictEntry
+from mlbot.ledger.queries import durations, metric_history, not_passed, sealed_looks, seed_freedom, seed_history
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Pen
@@ -96,6 +96,38 @@ def past_verdicts(root: Path, model: str | None = None) -> tuple[VerdictEntry, .
     return ()
 
 
+_FAR = 0.5
+"""How often three margins fail below which a margin is far from judgeable."""
+
+
+def far_from_judgeable(root: Path, model: Model, holdout: "HoldoutData") -> tuple[str, ...]:
+    """The margins that count and of which three would mostly go unnoticed: a hint, for `config check --data`."""
+    from mlbot.stats.power import chances
+
+    planning = Planning(
+        root=root, model=model, holdout=holdout, past=past_verdicts(root, model.name), options=PowerOptions()
+    )
+    far = []
+    with _steady():
+        for gate in model.gates:
+            part = None if gate.slice in planning.small else planning.part(gate.slice)
+            if part is None or gate.bound is not Bound.MAX_REGRESSION or not gate.blocking:
+                continue
+            found = part.estimate(gate.metric)
+            if isinstance(found, ValueError) or planning.seeding.undecidable:
+                continue
+            spread = part.spread(gate.metric, found)
+            if chances(spread, planning.seeding, gate.limit, JUDGEABLE * gate.limit).fails < _FAR:
+                far.append(gate.subject)
+    return tuple(far)
+
+
+def _sealed_entries(root: Path, model: Model) -> tuple[Entry, ...]:
+    with suppress(MlbotError):
+        return read_local(Repository.discover(root).root, "sealed", model.name).entries
+    return ()
+
+
 def _power(
     root: Path, model: Model, past: Sequence[VerdictEntry], options: PowerOptions, console: Console
 ) -> ModelPower:
@@ -107,7 +139,8 @@ def _power(
     if isinstance(holdout, Problem):
         return nothing.model_copy(update={"why": holdout.detail})
     own = tuple(each for each in past if each.model == model.name)
-    planning = Planning(root=root, model=model, holdout=holdout, past=own, options=options)
+    looks = _sealed_entries(root, model)
+    planning = Planning(root=root, model=model, holdout=holdout, past=own, looks=looks, options=options)
     with _steady():
         return planning.found(console)
 
@@ -133,6 +166,7 @@ class Planning:
     holdout: "HoldoutData"
     past: tuple[VerdictEntry, ...]
     options: PowerOptions
+    looks: tuple[Entry, ...] = ()  # at sealed rows, with what came of them
     known: dict[str | None, "_Part"] = field(default_factory=dict)
 
     def found(self, console: Console) -> ModelPower:
@@ -208,14 +242,19 @@ class Planning:
         loaded = {} if isinstance(custom, Problem) else custom
         return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=loaded)
 
+    @cached_property
+    def small(self) -> frozenset[str | None]:
+        """The slices with fewer rows than count."""
+        rows = self.holdout.record.slices
+        return frozenset(each.name for each in self.model.slices if rows[each.name] < each.min_rows)
+
     def metric(self, name: str) -> Metric:
         """One of the model's metrics."""
         return next(each for each in self.model.metrics if each.name == name)
 
     def _gate(self, gate: Gate) -> GatePower:
         rows = self.holdout.record.slices[gate.slice] if gate.slice else self.holdout.rows
-        least = {each.name: each.min_rows for each in self.model.slices}
-        counts = gate.blocking and not gate.only_warns and not (gate.slice and rows < least[gate.slice])
+        counts = gate.blocking and not gate.only_warns and gate.slice not in self.small
         about = GatePower(gate=gate, rows=rows, counts=counts)
         if gate.bound is Bound.MAX_EXCESS:
             return self._of_flips(about)
@@ -256,20 +295,27 @@ class Planning:
         return about.model_copy(update=figures)
 
     def _sealed(self) -> SealedPower | None:
-        from mlbot.stats.sealed import asked_of, level_after
+        """What the next release needs of sealed rows; None for a model that has none and no margin to ask of them."""
+        from mlbot.stats.sealed import MOST_REFUSED, asked_of, level_after
 
-        level = level_after(0)
+        refused = not_passed(sealed_looks(self.looks, self.model.name))
+        level = level_after(min(refused, MOST_REFUSED))
         pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.metric not in OPERATIONAL]
         asked = [gate for gate, _ in asked_of(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
-        gates, part = [], self.part(None)
-        for gate in asked if level else ():
-            found = part.estimate(gate.metric)
-            if isinstance(found, ValueError) or not gate.limit > 0:
-                continue
-            spread = part.spread(gate.metric, found)
-            neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level or 0) for k in (1, 2))
-            gates.append(SealedGate(gate=gate, neutral=neutral, gaining=gaining))
-        return SealedPower(level=level, gates=tuple(gates)) if level else None
+        gates = [found for gate in asked if level and (found := self._sealed_gate(gate, level))]
+        configured, left = self.model.data.sealed is not None, max(0, MOST_REFUSED - refused)
+        if not (configured or gates):
+            return None
+        return SealedPower(configured=configured, level=level, left=left, gates=tuple(gates))
+
+    def _sealed_gate(self, gate: Gate, level: float) -> SealedGate | None:
+        part = self.part(None)
+        found = part.estimate(gate.metric)
+        if isinstance(found, ValueError) or not gate.limit > 0:
+            return None
+        spread = part.spread(gate.metric, found)
+        neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level) for k in (1, 2))
+        return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
 
     def _cost(self) -> Cost:
         looks = [seeds for seeds, _ in self.seeding.looks]

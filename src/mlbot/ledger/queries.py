@@ -226,6 +226,18 @@ def sealed_looks(entries: Iterable[Entry], model: Name) -> tuple[SealedEntry, ..
     return tuple(sorted(last.values(), key=lambda each: each.order))
 
 
+def did_not_pass(look: SealedEntry) -> bool:
+    """Whether a look counts against its rows: without an answer too, for that may have been seen before it was lost."""
+    return look.state in {"asked", "not-shown"} and look.replays is None
+
+
+def not_passed(looks: Sequence[SealedEntry]) -> int:
+    """How many looks at the newest rows did not pass, as far as that shows without the key."""
+    contents = [each.content for each in looks if each.content is not None]
+    newest = contents[-1] if contents else None
+    return sum(did_not_pass(each) and each.content in {None, newest} for each in looks)
+
+
 def locks(entries: Iterable[Entry], environment: Name | None = None) -> tuple[LockEntry, ...]:
     """Every lock and unlock, oldest first: by environment, then by its counter."""
     found = [each for each in _sorted(entries, LockEntry) if environment in {None, each.environment}]
