@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.e2e.expressions import SECRET, TOKEN, literal, naming, plain, put_out, replaced
+from tests.e2e.expressions import SECRET, TOKEN, literal, naming, of_jobs_that_ran, plain, put_out, replaced
 from tests.e2e.standins import known
 from tests.fake_github import permissions, workflow_file
 from tests.fake_github.objects import GitError
@@ -181,7 +181,7 @@ class Exporter:
         name_all = self._names()
 
         def change(text: str) -> str:
-            text = TOKEN.sub(literal(token), text)
+            text = of_jobs_that_ran(TOKEN.sub(literal(token), text))
             return name_all(SECRET.sub(lambda one: f"secrets.{prefix * (one[1] in scoped)}{one[1]}", text))
 
         return change

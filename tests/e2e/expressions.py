@@ -6,6 +6,7 @@ from typing import Any, Final
 
 EXPRESSION: Final = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 TOKEN: Final = re.compile(r"(?<![\w.])(?:github\.token|secrets\.GITHUB_TOKEN)(?![\w-])")
+PUT_OUT: Final = re.compile(r"(?<![\w.])needs\.([\w-]+)\.outputs\.([\w-]+)")
 SECRET: Final = re.compile(r"(?<![\w.])secrets\.(\w+)")
 
 
@@ -25,6 +26,11 @@ def replaced(node: Any, change: Callable[[str], str], key: str = "") -> Any:
     if key == "if" and "${{" not in node:
         return change(node)
     return EXPRESSION.sub(lambda found: "${{" + change(found[1]) + "}}", node)
+
+
+def of_jobs_that_ran(text: str) -> str:
+    """Outputs of a skipped job are empty; act hands on the text that they are written as."""
+    return PUT_OUT.sub(r"(needs.\1.result != 'skipped' && needs.\1.outputs.\2 || '')", text)
 
 
 def naming(names: Mapping[str, object]) -> Callable[[str], str]:

@@ -278,3 +278,32 @@ jobs:
     assert said == [f"push refs/tags/v1 {commit} {commit}\n", f"merge_group {ref} {queued} {queued}\n"]
     alice.leave_queue(pull, ref)
     assert repository.git.find("refs/heads/main") == queued
+
+
+SKIPPED = """
+name: Skipped
+on: {workflow_dispatch: {}}
+permissions: {}
+jobs:
+  never:
+    if: github.ref == 'refs/heads/elsewhere'
+    runs-on: ubuntu-latest
+    outputs: {word: "${{ steps.say.outputs.word || 'none' }}"}
+    steps: [{id: say, run: 'echo "word=hello" >> "$GITHUB_OUTPUT"'}]
+  failed:
+    runs-on: ubuntu-latest
+    outputs: {word: "${{ steps.say.outputs.word }}"}
+    steps: [{id: say, run: 'echo "word=hello" >> "$GITHUB_OUTPUT"; exit 1'}]
+  after:
+    needs: [never, failed]
+    if: always() && needs.never.outputs.word == ''
+    runs-on: ubuntu-latest
+    steps: [{run: "echo '[${{ needs.never.outputs.word || 'nothing' }}][${{ needs.failed.outputs.word }}]'"}]
+"""
+
+
+def test_a_skipped_job_puts_nothing_out_and_a_failed_one_what_it_did(github: FakeGitHub, actions: Harness) -> None:
+    github.repository("acme/words", {".github/workflows/skipped.yml": SKIPPED}, roles={"alice": "write"})
+    github.user("alice").dispatch("skipped.yml")
+    actions.run_until_idle()
+    assert actions.last("skipped.yml").job("after").log == "[nothing][hello]\n"
