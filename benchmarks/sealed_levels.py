@@ -13,6 +13,7 @@ answer, the share of which is solved for, so that this very file loses a margin 
 
 import argparse
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +34,12 @@ from mlbot.stats.sealed import MOST_REFUSED, Question, is_shown, level_after
 from mlbot.stats.types import Estimate
 
 LIKELY = 1e-7
+MOST_DIFFER = 250  # more take long, and t is right about them
 CELLS = tuple(
-    (rows, margin, of_margin)
-    for rows, margin in ((2_000, 0.005), (4_000, 0.005), (10_000, 0.005), (10_000, 0.001), (2_500, 0.01))
-    for of_margin in (0.9, 0.5, 0.3, 0.1)
+    (rows, margin, of_differing)
+    for rows, margin in ((2_000, 0.005), (2_000, 0.01), (10_000, 0.001), (10_000, 0.005))
+    for of_differing in (0.9, 0.5, 0.3, 0.1)
+    if rows * margin / of_differing < MOST_DIFFER
 )
 """Rows, margin, and how much of the rows that differ the margin is."""
 
@@ -153,8 +156,7 @@ class Real:
 
 def looks(asked: Sequence[Question]) -> int:
     """At how many looks it would pass: levels fall, so these are the first."""
-    refused = (refused for refused in range(MOST_REFUSED) if not is_shown(asked, refused=refused))
-    return next(refused, MOST_REFUSED)
+    return bisect_left(range(MOST_REFUSED), True, key=lambda refused: not is_shown(asked, refused=refused))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from mlbot.gates.outcome import ALPHA
 from mlbot.stats.power import (
@@ -93,6 +94,18 @@ def test_rows_alone_are_the_paired_test(rows: int, power: float) -> None:
 )
 def test_sealed_rows(variance: float, tolerated: float, level: float, power: float, rows: float) -> None:
     assert sealed_rows(variance, tolerated, level, power) == pytest.approx(rows, abs=0.01)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01])
+def test_sealed_rows_of_decided_labels_are_asked_at_the_variance_of_the_margin(gain: float) -> None:
+    """By Tango's statistic of as many rows won and lost as are to be expected, which passes half of the time."""
+    differ, margin, level = 0.02, 0.01, 0.05 / 6
+    rows = sealed_rows(differ, margin + gain, level, 0.5, margin=margin, step=1.0)
+    won, lost = (rows * (differ + sign * gain) / 2 for sign in (1, -1))
+    a, b, c = 2 * rows, -lost - won + (2 * rows - lost + won) * margin, -won * margin * (1 - margin)
+    likely = (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
+    statistic = (rows * margin - (lost - won)) / math.sqrt(rows * (2 * likely + margin * (1 - margin)))
+    assert statistic == pytest.approx(stats.norm.isf(level), rel=0.02)
 
 
 def test_a_long_history_is_as_good_as_a_known_variance() -> None:

@@ -309,12 +309,15 @@ class Planning:
         return SealedPower(configured=configured, level=level, left=left, gates=tuple(gates))
 
     def _sealed_gate(self, gate: Gate, level: float) -> SealedGate | None:
+        from mlbot.stats.sealed import step_of
+
         part = self.part(None)
         found = part.estimate(gate.metric)
         if isinstance(found, ValueError) or not gate.limit > 0:
             return None
         spread = part.spread(gate.metric, found)
-        neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level) for k in (1, 2))
+        step = step_of(found) / part.times
+        neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level, step) for k in (1, 2))
         return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
 
     def _cost(self) -> Cost:
@@ -357,7 +360,7 @@ def _margin_figures(
     }
 
 
-def _sealed_rows(spread: "Spread", rows: int, margin: float, times: int, level: float) -> int:
+def _sealed_rows(spread: "Spread", rows: int, margin: float, times: int, level: float, step: float) -> int:
     """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
 
     Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
@@ -369,7 +372,8 @@ def _sealed_rows(spread: "Spread", rows: int, margin: float, times: int, level: 
     enough = rows * FEWEST_EFFECTIVE_ROWS / spread.effective_rows if spread.effective_rows else 0.0
     if spread.reach is not None:
         enough = min(enough, rows * FEWEST_STEPS * spread.reach / margin)
-    return _rounded(max(enough, sealed_rows(of_row, margin * times, level)))
+    needed = sealed_rows(of_row, margin * times, level, margin=margin, step=step * rows)
+    return _rounded(max(enough, needed))
 
 
 def _rounded(rows: float) -> int:

@@ -292,11 +292,16 @@ def seeds_needed(spread: Spread, seeding: Seeding, margin: float, neutral: float
     return next((each.looks[0][0] for each in fixed if judges(spread, each, margin, neutral)), None)
 
 
-def sealed_rows(variance: float, tolerated: float, level: float, power: float = PASSING) -> float:
+def sealed_rows(
+    variance: float, tolerated: float, level: float, power: float = PASSING, *, margin: float = 0.0, step: float = 0.0
+) -> float:
     """How many rows one file against another needs for a pass on sealed rows.
 
     `variance` is that of a row's difference (of accuracy the share of rows on which the two differ), `tolerated` the
-    margin with the true gain added: variance ((z(1 - level) + z(power)) / tolerated)².
+    `margin` with the true gain added, `step` how far a row's difference may go (of accuracy 1). The level is asked at
+    the variance that the margin would make, as in `mlbot.stats.sealed`.
     """
-    quantiles = float(special.ndtri(1 - level) + special.ndtri(power))
-    return variance * (quantiles / tolerated) ** 2
+    at_margin = (variance + math.sqrt(variance**2 + 4 * step**2 * margin * tolerated)) / 2
+    deviations = float(special.ndtri(1 - level)) * math.sqrt(at_margin)
+    deviations += float(special.ndtri(power)) * math.sqrt(variance)
+    return (deviations / tolerated) ** 2

@@ -93,7 +93,7 @@ def _is_within_margin(question: Question, found: Estimate, level: float) -> bool
     # Of wins and losses of a row each that are Poisson, with as many more losses as make the margin, N and L of which
     # net are seen, S are most likely: S² - N S = M (M - L), where M rows make the margin (for few rows of many what
     # T. Tango, Statistics in Medicine 17, 1998, has).
-    away, step = margin - test.drop, _step(test, found)
+    away, step = margin - test.drop, max(step_of(found), test.reach or 0.0)
     variance = (test.variance + math.sqrt(test.variance**2 + 4 * step**2 * margin * away)) / 2
     return _is_clear(test, away, variance)
 
@@ -109,15 +109,15 @@ def _is_beyond_limit(question: Question, found: Estimate, level: float) -> bool:
     # The limit is like a second model whose value no row moves, and the doubts about skew and few rows are the same.
     beside, sign = _beside(found, gate.limit), -1 if minimum else 1
     test = recipe_test(beside, 1, sign=sign, margin=0.0, level=level, family=0, same=_FILES)
-    away, step = -test.drop, _step(test, beside)
+    away, step = -test.drop, max(step_of(beside), test.reach or 0.0)
     enough = not test.thin or (test.reach is not None and away >= FEWEST_STEPS * test.reach)
     return test.high <= 0 and enough and _is_clear(test, away, test.variance + step * away)
 
 
-def _step(test: RecipeTest, found: Estimate) -> float:
+def step_of(found: Estimate) -> float:
     """By how much a row may move the figure, or the most that one does; 0 where a bootstrap does not say."""
-    if test.reach is not None:
-        return test.reach
+    if found.reach is not None:
+        return float(found.reach.max())
     return 0.0 if found.influence is None else float(np.abs(found.influence).max()) / found.influence.shape[1]
 
 
