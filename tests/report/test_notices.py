@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from mlbot.config.data import Data
-from mlbot.config.schema import Model
+from mlbot.config.schema import Config, Model
 from mlbot.config.train import Train
 from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Environment, SeedCount
+from mlbot.ledger.queries import look_folder
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Parity, Training
-from mlbot.report.notices import data_changes, model_notices, param_changes, run_notices
-from mlbot.report.report import MetricInfo, ModelReport, NoticeCode, SliceInfo
+from mlbot.report.notices import data_changes, look_folders, model_notices, param_changes, run_notices, with_looks
+from mlbot.report.report import AnotherLook, MetricInfo, ModelReport, NoticeCode, Report, SliceInfo
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
@@ -28,6 +29,7 @@ from mlbot.verdict.verdict import (
     Problem,
     Rounding,
     Score,
+    Verdict,
 )
 
 DIGEST = "sha256:" + "0" * 64
@@ -272,3 +274,59 @@ def test_a_log_loss_that_certain_errors_make_names_the_setting_and_a_clipped_one
     _, certain = model_notices(shown.model_copy(update={"task": Task.MULTILABEL}), evidence(), None)
     assert "gives what is right of a label a probability of 0." in certain.text
     assert "takes such an answer for 36, among those to all labels, so a few" in certain.text
+
+
+KNOWN_ROWS = Holdout(source="h.csv", digest=DIGEST, content=DIGEST, rows=1000, task=Task.BINARY)
+
+
+def looked_at(outcome: Outcome, **changes: Any) -> Report:
+    """A report on a model whose figures on some rows are shown."""
+    shown = report(candidate=evidence().candidate, holdout=KNOWN_ROWS, **changes)
+    verdict = shown.verdict.model_copy(update={"outcome": outcome})
+    whole = Verdict(commits=COMMITS, outcome=outcome, reason=verdict.reason, models=(verdict,))
+    models = (shown.model_copy(update={"verdict": verdict}),)
+    return Report(mlbot_version="1", repository="acme/income", verdict=whole, models=models)
+
+
+def looks_of(count: int) -> list[str]:
+    return [f"{look_folder(DIGEST)}12.77/{number:016x}.json" for number in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "before", "worth"),
+    [
+        (Outcome.PASS, 0, AnotherLook.NOT_NEEDED),
+        (Outcome.INCONCLUSIVE, 3, AnotherLook.MORE_DATA),
+        (Outcome.FAIL, 8, AnotherLook.INFORMED),
+        (Outcome.FAIL, 9, AnotherLook.STOP),
+        (Outcome.PASS, 9, AnotherLook.STOP),
+    ],
+)
+def test_what_another_look_is_worth(outcome: Outcome, before: int, worth: AnotherLook) -> None:
+    found = with_looks(looked_at(outcome), looks_of(before), (12, 77)).models[0]
+    assert found.another_look is worth
+    assert found.looks is not None
+    assert (found.looks.every, found.looks.pull_request) == (before + 1, before + 1)
+    many = [each for each in found.notices if each.code is NoticeCode.MANY_LOOKS]
+    assert bool(many) == (worth is AnotherLook.STOP)
+
+
+@pytest.mark.parametrize("sealed", [None, "s3://data/sealed.parquet"])
+def test_many_looks_say_what_decides_a_release_and_nothing_of_a_correction(sealed: str | None) -> None:
+    data = Data(holdout="h.csv", sealed=sealed, target="y")
+    config = Config(models=(head().model_copy(update={"data": data}),))
+    (said,) = with_looks(looked_at(Outcome.PASS), looks_of(9), (12, 77), config=config).models[0].notices
+    assert said.warning
+    assert ("only the sealed rows" in said.text, "no sealed rows" in said.text) == (sealed is not None, sealed is None)
+    assert "optimistic" in said.text or "better than the truth" in said.text
+    assert not any(word in said.text for word in ("adjusted", "corrected", "widened"))
+
+
+def test_a_report_that_nobody_keeps_is_no_look_and_one_without_figures_has_none() -> None:
+    mute = with_looks(looked_at(Outcome.PASS), looks_of(2), counts=False).models[0].looks
+    assert mute is not None
+    assert (mute.every, mute.pull_request) == (2, None)
+    nothing = looked_at(Outcome.ERROR)
+    nothing = nothing.model_copy(update={"models": (report(candidate=(), holdout=KNOWN_ROWS),)})
+    assert with_looks(nothing, looks_of(2)).models[0].looks is None
+    assert look_folders(nothing) == ()

@@ -17,6 +17,7 @@ from mlbot.gates.outcome import ALPHA, Outcome, Reason
 from mlbot.lib.templates import environment, templates
 from mlbot.report import words
 from mlbot.report.report import ModelReport
+from mlbot.verdict.settling import Cure
 from mlbot.verdict.verdict import Comparison, GateResult, Method, Noise, Problem
 
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
@@ -408,24 +409,61 @@ def test_an_artefact_test_is_said_to_be_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "seeds", "expected"),
+    ("of", "seeds", "cure", "expected"),
     [
-        ((1e-9, 0.0, 1e-6), 3, "About 28 seeds a side (`train.seeds`) would settle it if the change stays"),
-        ((1e-9, 0.0, 1e-6), 5, "No sensible number of rows or seeds would settle it"),
+        ((1e-9, 0.0, 1e-6), 3, Cure.SEEDS, "About 28 seeds a side (`train.seeds`) would settle it if the change stays"),
+        ((1e-9, 0.0, 1e-6), 5, Cure.NEITHER, "No sensible number of rows or seeds would settle it"),
         (
             (1e-6, 0.0, 1e-9),
             3,
+            Cure.ROWS,
             "About 9 times the holdout rows would settle it if the change stays the same. More seeds",
         ),
-        ((5e-7, 0.0, 5e-7), 3, "About 28 seeds a side (`train.seeds`) and 9 times the holdout rows together"),
-        ((0.0, 1e-6, 0.0), 3, "About 28 seeds a side (`train.seeds`), or 9 times the holdout rows, would settle it"),
+        (
+            (5e-7, 0.0, 5e-7),
+            3,
+            Cure.BOTH,
+            "About 28 seeds a side (`train.seeds`) and 9 times the holdout rows together",
+        ),
+        (
+            (0.0, 1e-6, 0.0),
+            3,
+            Cure.EITHER,
+            "About 28 seeds a side (`train.seeds`), or 9 times the holdout rows, would settle it",
+        ),
     ],
 )
-def test_the_advice_names_what_is_the_noise(of: tuple[float, float, float], seeds: int, expected: str) -> None:
+def test_the_advice_names_what_is_the_noise(
+    of: tuple[float, float, float], seeds: int, cure: Cure, expected: str
+) -> None:
     undecided = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
     noise = dict(zip(("shared", "particular", "between"), of, strict=True))
     found = parts.comparison("roc_auc", -0.0044, noise=Noise(**noise), seeds=seeds)
     assert words.settle(undecided, model(found)).startswith(expected)
+    (open_,) = words.open_gates(with_gates(model(found), undecided))
+    assert (open_.gate, open_.cure, open_.text[:9]) == ("roc_auc", cure, expected[:9])
+    assert (open_.seeds == 28) == ("28 seeds" in expected)
+    assert (open_.rows is not None) == ("holdout rows" in expected)
+
+
+def test_only_what_the_data_left_open_is_an_open_gate() -> None:
+    close = result(Reason.MARGIN_INSIDE_INTERVAL, Outcome.INCONCLUSIVE)
+    decided = (result(Reason.ALL_GATES_PASS, Outcome.PASS), result(Reason.REGRESSION, Outcome.FAIL))
+    shown = close.model_copy(update={"counts": False})
+    asked = with_gates(
+        model(parts.comparison("roc_auc", -0.005, noise=Noise(shared=1e-6, particular=0.0, between=0.0))),
+        *decided,
+        shown,
+        close,
+    )
+    (open_,) = words.open_gates(asked)
+    assert (open_.cure, open_.rows, open_.seeds) == (Cure.NEITHER, None, None)
+    (unknown,) = words.open_gates(with_gates(model(), result(Reason.SEED_VARIANCE_UNKNOWN, Outcome.INCONCLUSIVE)))
+    assert (unknown.cure, unknown.rows, unknown.seeds) == (None, None, None)
+
+
+def with_gates(of: ModelReport, *gates: GateResult) -> ModelReport:
+    return of.model_copy(update={"verdict": of.verdict.model_copy(update={"gates": gates})})
 
 
 def test_the_advice_where_holm_drops_a_fail_names_the_noise_too_and_what_it_would_come_to() -> None:

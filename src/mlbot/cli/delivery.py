@@ -9,6 +9,7 @@ import click
 from mlbot.cli.options import base_option, common, example, json_option, option, reason_option
 from mlbot.console import Console
 from mlbot.errors import Exit
+from mlbot.lib.constants import ACTIONS_BOT
 
 _DRY_RUN = "Verify and decide, show the plan, and change nothing."
 
@@ -257,6 +258,37 @@ def lineage(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch:
 
     console = Console.of_process(quiet=quiet)
     return show_lineage(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
+
+
+@registry.command(
+    epilog=example(
+        "mlbot registry verdict --pr 12 --json",
+        "mlbot registry verdict --commit main",
+        "mlbot registry verdict --pr 12 --json | jq '.report.models[].another_look'",
+    )
+)
+@option("--pr", "pull_request", type=click.IntRange(min=1), metavar="NUMBER", help="The verdict on a pull request.")
+@option("--commit", metavar="REV", help="The verdict on a commit.", show_default="HEAD")
+@option(
+    "--bot",
+    metavar="LOGIN",
+    default=ACTIONS_BOT,
+    help="Who publishes verdicts: an App has a login of its own.",
+    show_default=True,
+)
+@json_option
+@common
+def verdict(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exit:
+    """Fetch the verdict on a pull request or a commit from GitHub, as its judge left it.
+
+    The exit code tells whether there is one, not what it is: 0 fetched; 2 no such pull request or commit, or nothing
+    was judged of it; 3 not judged yet; 4 gone, or GitHub cannot be reached; 5 the token is refused. The JSON's `state`
+    says which. The token is read from MLBOT_TOKEN, GITHUB_TOKEN or GH_TOKEN.
+    """
+    from mlbot.publish.run_verdict import VerdictQuery, show_verdict
+
+    query = VerdictQuery(**asked)
+    return show_verdict(directory, query, Console.of_process(quiet=quiet), as_json=as_json)
 
 
 @registry.command(

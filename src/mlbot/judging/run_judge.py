@@ -35,6 +35,7 @@ from mlbot.report.notices import (
     run_notices,
 )
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
+from mlbot.report.words import open_gates
 from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
@@ -769,7 +770,8 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         production=production(request.live.entry, result.versus) if request.live else None,
         history=_history(result),
     )
-    return report.model_copy(update={"notices": model_notices(report, result.evidence, request.head)})
+    notices = model_notices(report, result.evidence, request.head)
+    return report.model_copy(update={"notices": notices, "open": open_gates(report)})
 
 
 def _history(result: JudgeResult) -> tuple[History, ...]:

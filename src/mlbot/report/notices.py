@@ -1,11 +1,12 @@
 """What a reader should know besides the gates, and how the candidate compares with what is in production."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.metric import Bound, Gate, Task
-from mlbot.gates.outcome import Reason
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import DeploymentEntry, Entry
 from mlbot.ledger.queries import Looks, count_looks, live, look_folder
 from mlbot.lib.record import Name, Params
@@ -13,7 +14,16 @@ from mlbot.lib.templates import has_sentence, sentence
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Training
 from mlbot.report import words
-from mlbot.report.report import MetricInfo, ModelReport, Notice, NoticeCode, ParamChange, Production, Report
+from mlbot.report.report import (
+    AnotherLook,
+    MetricInfo,
+    ModelReport,
+    Notice,
+    NoticeCode,
+    ParamChange,
+    Production,
+    Report,
+)
 from mlbot.report.words import clear_change
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
@@ -87,8 +97,19 @@ def look_folders(report: Report) -> tuple[str, ...]:
 
 def _looked(model: ModelReport, looks: Looks, *, sealed: bool) -> ModelReport:
     many = (looks.pull_request or 0) >= MANY_LOOKS
+    worth = AnotherLook.STOP if many else _ANOTHER[model.verdict.outcome]
     found = (notice(NoticeCode.MANY_LOOKS, warning=True, looks=looks, sealed=sealed),) if many else ()
-    return model.model_copy(update={"looks": looks, "notices": (*found, *model.notices)})
+    return model.model_copy(update={"looks": looks, "another_look": worth, "notices": (*found, *model.notices)})
+
+
+_ANOTHER: Mapping[Outcome, AnotherLook] = MappingProxyType(
+    {
+        Outcome.PASS: AnotherLook.NOT_NEEDED,
+        Outcome.INCONCLUSIVE: AnotherLook.MORE_DATA,
+        Outcome.FAIL: AnotherLook.INFORMED,
+        Outcome.ERROR: AnotherLook.FIX,
+    }
+)
 
 
 def deleted_report(verdict: ModelVerdict, before: Config | None) -> ModelReport:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mlbot.data.findings import DataReport
-from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Direction, Task, data_check
+from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Bound, Direction, Task, data_check
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
 from mlbot.ledger.queries import Looks
@@ -17,6 +17,7 @@ from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.seeds import Wave
+from mlbot.verdict.settling import Cure
 from mlbot.verdict.verdict import (
     Comparison,
     Evaluation,
@@ -171,6 +172,27 @@ class Production(Record):
     problem: Problem | None = None  # why there are none
 
 
+class OpenGate(Record):
+    """An undecided gate, and what would settle it."""
+
+    gate: str  # its subject: `recall`, `recall@women`
+    bound: Bound
+    cure: Cure | None = None  # None: nobody knows, or it is no question of more data
+    rows: float | None = None  # how many times the holdout's rows
+    seeds: Count | None = None  # a side
+    text: str = ""
+
+
+class AnotherLook(StrEnum):
+    """What a further look at the same holdout is worth. A closed list."""
+
+    NOT_NEEDED = "not-needed"  # it passes
+    MORE_DATA = "more-data"  # rows or seeds decide, and no other candidate
+    INFORMED = "informed"  # of a candidate that was chosen for a reason, on data of its own
+    FIX = "fix"  # nothing was measured: what broke is fixed first
+    STOP = "stop"  # there were so many that the next one says little
+
+
 class ModelReport(Record):
     """All about one model."""
 
@@ -189,6 +211,8 @@ class ModelReport(Record):
     latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
     items: Items | None = None  # that an evaluator asked
     looks: Looks | None = None  # whose figures on these rows were reported; None where nobody knows
+    open: tuple[OpenGate, ...] = ()
+    another_look: AnotherLook | None = None  # None in older reports, and where no looks are counted
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
     curves: dict[Side, Curves] = Field(default_factory=dict)
     candidate_training: tuple[Training, ...] = ()

@@ -13,10 +13,10 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
-from mlbot.report.report import ModelReport, NoticeCode, Report
+from mlbot.report.report import ModelReport, NoticeCode, OpenGate, Report
 from mlbot.verdict.decide import DELETED, unwaived
-from mlbot.verdict.settling import TOO_CLOSE, settling, too_wide, too_wide_for_holm
-from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Problem, reason_hint
+from mlbot.verdict.settling import TOO_CLOSE, Cure, Settling, settling, too_wide, too_wide_for_holm
+from mlbot.verdict.verdict import Comparison, GateResult, Look, Method, ModelVerdict, Noise, Problem, reason_hint
 
 # Plain text throughout: names from outside are in it as they are, and the renderer escapes the whole.
 
@@ -231,12 +231,47 @@ def settle(result: GateResult, model: ModelReport) -> str:
             error = comparison.standard_error
             least = figures.brief(2 * error, figures.decimals(error))
             return of_gate("settle/margin-too-small", limit=limit_figure(result.gate), least=least)
-        look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
-        if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
-            return _more_data(model, result.gate, look, comparison, too_wide(result.gate.limit, look, comparison))
-        if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
-            return _more_data(model, result.gate, look, comparison, too_wide_for_holm(result.family, look))
+        if (lack := _lack(result, comparison)) is not None:
+            return _more_data(model, result.gate, *lack)
     return _hint(result)
+
+
+def open_gates(model: ModelReport) -> tuple[OpenGate, ...]:
+    """The gates that the data left undecided, each with what would settle it."""
+    undecided = (each for each in model.verdict.gates if each.counts and each.outcome is Outcome.INCONCLUSIVE)
+    return tuple(_open_gate(each, model) for each in undecided)
+
+
+def _open_gate(result: GateResult, model: ModelReport) -> OpenGate:
+    comparison, gate = model.comparison(result.gate.metric, result.gate.slice), result.gate
+    lack = _lack(result, comparison) if comparison is not None and gate.bound is Bound.MAX_REGRESSION else None
+    open_ = OpenGate(gate=gate.subject, bound=gate.bound, text=settle(result, model))
+    look, times = (lack[0], lack[2]) if lack is not None else (None, None)
+    if look is None or look.noise is None:
+        return open_
+    if times is None or times > TOO_CLOSE:
+        return open_.model_copy(update={"cure": Cure.NEITHER})
+    found, seeds = _settling(look.noise, times, look.seeds or 0)
+    return open_.model_copy(update={"cure": found.cure, "rows": found.rows, "seeds": seeds})
+
+
+def _lack(result: GateResult, comparison: Comparison) -> tuple[Look, Comparison, float | None] | None:
+    """The look that left a margin open, and how many times too large its variance is; None where that is no question.
+
+    The number is None where the change lies too close to the margin.
+    """
+    look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
+    if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
+        return look, comparison, too_wide(result.gate.limit, look, comparison)
+    if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
+        return look, comparison, too_wide_for_holm(result.family, look)
+    return None
+
+
+def _settling(noise: Noise, times: float, number: int) -> tuple[Settling, int | None]:
+    """What would settle a margin, and how many seeds a side that are; None where seeds are none of it, or differ."""
+    found = settling(noise, max(_FEWEST_TIMES, times), MOST_SEEDS / number if number else math.inf)
+    return found, None if found.seeds is None or not number else math.ceil(round(found.seeds * number, 6))
 
 
 def _hint(result: GateResult | ModelVerdict) -> str:
@@ -256,11 +291,10 @@ def _more_data(model: ModelReport, gate: Gate, look: Look, comparison: Compariso
         asked: dict[str, Any] = {"items": model.items is not None, "brought": model.brought}
         return of_gate("settle/more-data", times=figures.brief(times, 0 if times >= 3 else 1), **asked)
     number = look.seeds or 0
-    found = settling(look.noise, times, MOST_SEEDS / number if number else math.inf)
+    found, seeds = _settling(look.noise, times, number)
     written = "" if found.rows is None else figures.brief(max(found.rows, 1.1), 0 if found.rows >= 3 else 1)
-    seeds = 0 if found.seeds is None else math.ceil(round(found.seeds * number, 6))
     fails = look.change is not None and comparison.direction.worse * look.change > gate.limit
-    facts: dict[str, Any] = {"rows": written, "seeds": seeds, "fails": fails}
+    facts: dict[str, Any] = {"rows": written, "seeds": seeds or 0, "fails": fails}
     if found.seeds is not None and not number:  # the sides have not the same number
         facts["seeds"] = f"{figures.brief(found.seeds, 1)} times as many"
     return of_gate(f"settle/{found.cure}", **facts)
