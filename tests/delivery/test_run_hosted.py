@@ -1,5 +1,6 @@
 """The release workflow's jobs on a fake GitHub: from a tag to production, by comments and by hand."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from tests.fake_github import ops_actions
 from tests.fake_github.fixtures import github
 from tests.fake_github.server import FakeGitHub
-from tests.support import releasing
+from tests.support import releasing, sealed, tiny
 from tests.support.releasing import Shop
 
 from mlbot.commands.forward import Release
@@ -459,3 +460,84 @@ def test_a_machine_may_not_speak_for_a_person(shop: Shop) -> None:
     shop.dispatched_by_a_workflow(do="promote", model="tiny", version="1.0.0", environment="production")
     assert "1 is missing" in shop.comments[-1].body
     assert shop.state() == before
+
+
+# sealed rows: what writes cannot read them, and what reads them cannot write
+
+
+@pytest.fixture
+def sealed_shop(
+    github: FakeGitHub,
+    tmp_path: Path,
+    trained: Mapping[int, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Shop:
+    text = releasing.config(tmp_path)
+    text = text.replace(HOLDOUT, f"{HOLDOUT}      sealed: {sealed.ADDRESS}\n")
+    shop = Shop.open(github, tmp_path, trained, monkeypatch, capsys, text)
+    sealed.mount()
+    monkeypatch.setenv(sealed.PLACE, str(tmp_path / "vault"))
+    sealed.Vault(tmp_path / "vault").hold()
+    shop.sealed = sealed.ENVIRONMENT
+    return shop
+
+
+HOLDOUT = "holdout: data/holdout.csv\n"
+
+
+def test_a_release_with_sealed_rows_is_three_jobs(sealed_shop: Shop) -> None:
+    shop = sealed_shop
+    shop.merge(1)
+    shop.tag(who="alice")
+    assert [each for each, _ in shop.codes if each in {"look", "score", "deploy"}][:3] == ["look", "score", "deploy"]
+    (release,) = shop.of("release")
+    assert (release.sealed, [each.state for each in shop.of("sealed")]) == ("pass", ["asked", "pass"])
+    assert "| Sealed rows | pass |" in (shop.thread().body or "")
+    assert not shop.github.requests.refused()
+
+
+def test_what_is_not_shown_is_refused_and_nothing_of_the_rows_is_anywhere(sealed_shop: Shop) -> None:
+    shop = sealed_shop
+    rows = tiny.rows(80, 5).splitlines()[1:]
+    text = "\n".join(["x1,x2,x3,segment,y", *(row.replace("north", "northwest") for row in rows)])
+    sealed.Vault(shop.folder / "vault").write(text)
+    shop.merge(1)
+    answer = shop.say("/release tiny")
+    assert answer.startswith("⛔")
+    assert "The sealed rows do not show that" in answer
+    assert dict(shop.codes)["score"] == Exit.REFUSED
+    assert shop.of("release") == []
+    shop.say("/release tiny")  # the same question again
+    assert [each.replays for each in shop.of("sealed") if each.state == "not-shown"].count(None) == 1
+    places = [shop.said, shop.errors, shop.summary, *(each.body for each in shop.comments)]
+    places += [each.model_dump_json() for each in shop.entries]
+    values = {value for row in rows for value in row.split(",")[:3]} | {"northwest", sealed.SECRET, sealed.CREDENTIAL}
+    for place in places:
+        assert not any(value in place for value in values)
+    answer_line = re.compile(
+        r'answer=\{"look":"[0-9.]+","state":"not-shown","content":"[^"]+","key":"[^"]+","sketch":"[^"]+"\}'
+    )
+    assert len(answer_line.findall(shop.said)) == 1
+
+
+def test_the_jobs_that_write_have_no_use_for_the_rows_secrets(sealed_shop: Shop) -> None:
+    shop = sealed_shop
+    shop.sealed = {}  # the environment is not there yet
+    shop.merge(1)
+    answer = shop.say("/release tiny")
+    assert "KEY is not there" in answer
+    assert dict(shop.codes)["score"] == Exit.NOT_EVALUATED
+    assert [each.state for each in shop.of("sealed")] == ["asked", "void"]
+
+
+def test_maintainers_alone_answer_for_a_release_in_the_place_of_sealed_rows(sealed_shop: Shop) -> None:
+    shop = sealed_shop
+    shop.merge(1)
+    assert "needs the role maintain, and alice has write" in shop.say('/release tiny waive-sealed="In a hurry."')
+    assert shop.say('/release tiny waive-sealed="The rows are old."', "boss").startswith("✅")
+    (release,) = shop.of("release")
+    assert (release.sealed, shop.of("sealed")) == ("waived", [])
+    assert "| Sealed rows | not asked: boss answers for it: The rows are old. |" in (shop.thread().body or "")
+    (page,) = shop.models.releases.values()
+    assert "boss answers for it" in (page.body or "")

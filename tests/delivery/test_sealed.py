@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.ledger_samples import digest
 
-from mlbot.delivery.sealed import Fingerprint, SealedAnswer, answered, left, refused
+from mlbot.delivery.sealed import Fingerprint, SealedAnswer, answered, refused
 from mlbot.ledger.entries import SealedEntry, canonical, files_of, read_files
-from mlbot.ledger.queries import sealed_looks
+from mlbot.ledger.queries import not_passed, sealed_looks
 
 
 def prints(numbers: Iterable[int], secret: bytes = b"k" * 40) -> Fingerprint:
@@ -108,9 +108,9 @@ def test_of_one_look_the_strictest_entry_is_believed() -> None:
         assert [each.state for each in sealed_looks(reversed(entries[at:]), "tiny")] == [state]
 
 
-def test_what_is_left_without_the_key() -> None:
-    assert left([]) == 10
-    assert left([look(1, "not-shown", NEW), look(2, "not-shown", OLD), look(3), look(4, "pass", OLD)]) == 8
+def test_what_counts_without_the_key() -> None:
+    assert not_passed([]) == 0
+    assert not_passed([look(1, "not-shown", NEW), look(2, "not-shown", OLD), look(3), look(4, "pass", OLD)]) == 2
 
 
 @given(st.integers(0, 3000), st.integers(1, 5))

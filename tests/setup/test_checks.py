@@ -1,6 +1,7 @@
 """Findings from facts: each thing that can be wrong, by itself, in a set-up that is else right."""
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -337,15 +338,32 @@ def deploying(*targets: str) -> Config:
     ("targets", "there", "codes"),
     [
         ((), False, []),
-        (("file:///srv/m",), False, ["release-missing"]),
-        (("served/m",), False, ["release-missing"]),
-        (("file:///srv/m", "oci://ghcr.io/o/m", "command: ./deploy"), True, []),
-        (("file:///srv/m", "served/m"), True, ["target-in-checkout"]),
+        (("file:///srv/m",), False, ["release-missing", "sealed-rows"]),
+        (("served/m",), False, ["release-missing", "sealed-rows"]),
+        (("file:///srv/m", "oci://ghcr.io/o/m", "command: ./deploy"), True, ["sealed-rows"]),
+        (("file:///srv/m", "served/m"), True, ["target-in-checkout", "sealed-rows"]),
     ],
 )
 def test_the_workflow_and_its_targets(targets: tuple[str, ...], codes: list[str], *, there: bool) -> None:
     assert [each.code for each in check_release(deploying(*targets), there=there)] == codes
     assert list(check_release(None, there=there)) == []
+
+
+@pytest.mark.parametrize(
+    ("gates", "address", "what"),
+    [
+        ("{roc_auc: {min: 0.8}}", None, "4,710 of them show"),
+        ("{roc_auc: {min: 0.8}, accuracy: {max_regression: 0.02}}", None, "1,178 of them show"),
+        ("{roc_auc: {max_regression: 0.01}, 'accuracy@rare': {min: 0.75}}", "s3://vault/s.csv", "Give a metric one"),
+        ("{roc_auc: {min: 0.8}}", "s3://vault/s.csv", None),
+    ],
+)
+def test_how_many_sealed_rows_it_takes(gates: str, address: str | None, what: str | None) -> None:
+    text = re.sub(r"gates:\n(?: {6,}.*\n)+", f"gates: {gates}\n", tiny.CONFIG)
+    text = text if address is None else text.replace("target: y", f"target: y\n      sealed: {address}")
+    config = parse_config(load(f"{text}environments: {{e: {{target: 'file:///srv/m'}}}}\n", "mlbot.yaml"))
+    found = [each.hint for each in check_release(config, there=True)]
+    assert found == [] if what is None else what in " ".join(found)
 
 
 @pytest.mark.parametrize(

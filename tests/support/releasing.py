@@ -46,6 +46,14 @@ RECORD: Final = {
     "pull_requests": "write",
     "statuses": "read",
 }
+LOOK: Final = {
+    "actions": "read",
+    "contents": "write",
+    "issues": "write",
+    "pull_requests": "write",
+    "statuses": "read",
+}
+SCORE: Final = {"contents": "read", "packages": "read"}
 DEPLOY: Final = {
     "contents": "write",
     "deployments": "write",
@@ -87,6 +95,10 @@ class Shop:
     """Each verb that a job ran, and how it ended."""
     errors: str = ""
     """What the last deploy job said."""
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    """What the environment of sealed rows gives the job that scores."""
+    said: str = ""
+    """All that the jobs of sealed rows wrote."""
 
     @classmethod
     def open(
@@ -96,10 +108,11 @@ class Shop:
         trained: Mapping[int, bytes],
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
+        text: str | None = None,
     ) -> "Shop":
-        """A repository with everything but a verdict."""
+        """A repository with everything but a verdict; `text`: another mlbot.yaml."""
         files = tiny.files() | user.WORKFLOWS
-        files |= {"mlbot.yaml": config(folder), RELEASE_PATH: scaffold.release_workflow()}
+        files |= {"mlbot.yaml": text or config(folder), RELEASE_PATH: scaffold.release_workflow()}
         roles: dict[str, Role] = {"alice": "write", "bob": "write", "boss": "admin", "rita": "read"}
         models = github.repository("acme/models", files, roles=roles)
         github.world.queue.clear()
@@ -240,9 +253,31 @@ class Shop:
         if not outputs:
             return True
         rights = {"record": RECORD, "deploy": DEPLOY}[outputs["go"]]
-        code = self.mlbot(run, "deploy", rights, "--ask", outputs["ask"], checkout=self.checkout().path)
+        given = ["--ask", outputs["ask"]]
+        if outputs["sealed"] == "true":
+            given += self._sealed(run, outputs["ask"])
+        code = self.mlbot(run, "deploy", rights, *given, checkout=self.checkout().path)
         self.errors = self.capsys.readouterr().err
         return code == 0
+
+    def _sealed(self, run: Run, ask: str) -> list[str]:
+        """The two jobs that write a look and score it, each with what it may have; what they hand on."""
+        found = self.mlbot(run, "look", LOOK, "--ask", ask, checkout=self.checkout().path)
+        look = self._output(found, "look")
+        if look == "none":
+            return []
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.sealed.items():
+                patch.setenv(name, value)
+            scored = self.mlbot(run, "score", SCORE, "--ask", ask, "--look", look, checkout=self.checkout().path)
+        return ["--look", look, "--answer", self._output(scored, "answer")]
+
+    def _output(self, code: int, name: str) -> str:
+        said = self.capsys.readouterr()
+        self.said += said.out + said.err
+        lines = dict(line.split("=", 1) for line in said.out.splitlines())
+        assert lines.keys() <= {name}, (code, said)
+        return lines.get(name, "none")
 
     def impatient(self) -> None:
         """Nobody waits for a verdict."""

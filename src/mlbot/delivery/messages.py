@@ -9,9 +9,10 @@ from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.delivery import deployment
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.request import RejectedRequest, RequestReason
+from mlbot.delivery.sealed import answering
 from mlbot.errors import MlbotError, ended
 from mlbot.events.github import Login
-from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent, Entry, LockEntry, ReleaseEntry
+from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent, Entry, LockEntry, ReleaseEntry, WaiverEntry
 from mlbot.ledger.queries import approvals, deployments, locked, releases
 from mlbot.lib import escape
 from mlbot.lib.record import Count, Record
@@ -239,6 +240,7 @@ class VersionIssue(Record):
     """All that a version's issue shows."""
 
     release: ReleaseEntry
+    waiver: WaiverEntry | None = None  # who answers for it in the place of sealed rows
     rows: tuple[IssueRow, ...]
     copy_lines: tuple[str, ...]  # the commands that make sense now
     open: bool  # whether anything may still come of it: the newest version, and what is live or under way somewhere
@@ -267,6 +269,7 @@ def issue_of(entries: Iterable[Entry], config: Config, release: ReleaseEntry) ->
     busy = any(row.state in {RowState.LIVE, RowState.UNDER_WAY} for row in rows)
     return VersionIssue(
         release=release,
+        waiver=answering(known, release),
         rows=rows,
         copy_lines=(*_forward(release, rows), *_back(known, release, rows)),
         open=busy or release in newest,
@@ -427,6 +430,7 @@ def release_text(entry: ReleaseEntry) -> str:
         ("commit", entry.commit),
         ("training", f"seed {entry.seed}, attempt {entry.attempt}, judged by {entry.judge}"),
         *(("data", f"{path}  {shorten(digest)}") for path, digest in entry.data.items()),
+        ("sealed rows", str(environment().get_template("release/say.j2").module.sealed(entry, None))),  # type: ignore[attr-defined] # a macro
     ]
     return _table(f"Released {name_of(entry.model, entry.version)}", rows)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlbot.config.schema import Model
 from mlbot.gates.metric import Task
-from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import ReleaseEntry, VerdictEntry, WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, Record
@@ -50,6 +50,7 @@ class Card(Record):
     name: str  # `adult-income@v1.2.0`
     release: ReleaseEntry
     verdict: VerdictEntry | None  # the verdict that let it be released; None where the ledger has it no more
+    waiver: WaiverEntry | None = None  # who answers for it in the place of sealed rows
     uses: tuple[str, ...]  # what it is for: sentences from the config
     holdout: str  # what it was measured on; empty where the report is not kept
     measures: tuple[Measure, ...] = ()
@@ -65,6 +66,7 @@ def card_of(
     verdict: VerdictEntry | None,
     report: ModelReport | None,
     url: str | None,
+    waiver: WaiverEntry | None = None,
 ) -> Card:
     """The card of a release.
 
@@ -74,12 +76,14 @@ def card_of(
         verdict: that let it be released.
         report: None where it was not kept.
         url: of the repository.
+        waiver: who answers for it in the place of sealed rows.
     """
     slices = slice_table(report) if report else None
     return Card(
         name=name_of(release.model, release.version),
         release=release,
         verdict=verdict,
+        waiver=waiver,
         uses=tuple(_uses(model)),
         holdout=_holdout(report),
         measures=_measures(report) if report else (),

@@ -22,7 +22,7 @@ from mlbot.delivery.model_card import (
 )
 from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
 from mlbot.delivery.run_sealed import ask_sealed, sealed_facts
-from mlbot.delivery.sealed import GATE, SealedAnswer, SealedFacts, waiver_of
+from mlbot.delivery.sealed import GATE, SealedAnswer, SealedFacts, answering, waiver_of
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry, WaiverEntry
 from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
@@ -452,8 +452,9 @@ def write_release(
     verdict = _verdict(context, release)
     training, raw_training = _training(context, release)
     report = _report(context, verdict)
+    waiver = answering(context.ledger.read("waiver", release.model, release.key).entries, release)
     raw = {
-        CARD_FILE: card_text(card_of(release, _model(context, release), verdict, report, url)).encode(),
+        CARD_FILE: card_text(card_of(release, _model(context, release), verdict, report, url, waiver)).encode(),
         MANIFEST_FILE: manifest(release, training, model_file.name),
         TRAINING_FILE: raw_training,
         GOLDEN_FILE: context.document(release.golden),

@@ -36,7 +36,6 @@ from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Stored, is_prerelease
 from mlbot.registry.run_repository import RepositoryContext
 from mlbot.report.notices import in_production
-from mlbot.stats.sealed import level_after
 from mlbot.training.run_predict import RuleSource
 
 _SHORTEST_KEY = 32
@@ -168,6 +167,8 @@ class _Opened:
         if earlier := answered(self.looks, self.look, self.prints):
             return self._answer(earlier.state, **known, replays=None if earlier.id == self.look.id else earlier.id)
         count = refused(self.looks, self.look, self.prints)
+        from mlbot.stats.sealed import level_after
+
         if level_after(count) is None:
             return self._answer("spent", **known)
         try:

@@ -14,11 +14,10 @@ from typing import Literal
 
 from mlbot.config.schema import Config, Model
 from mlbot.gates.metric import Gate, Metric
-from mlbot.ledger.entries import Entry, SealedEntry, SealedState, WaiverEntry
-from mlbot.ledger.queries import did_not_pass, not_passed
+from mlbot.ledger.entries import Entry, ReleaseEntry, SealedEntry, SealedState, WaiverEntry
+from mlbot.ledger.queries import did_not_pass
 from mlbot.lib.record import Count, Digest, Record, canonical, digest
 from mlbot.lib.tree import Tree
-from mlbot.stats.sealed import MOST_REFUSED, asked_of
 from mlbot.verdict.decide import NO_HOLDOUT, policy_digest
 
 GATE = "sealed"
@@ -156,16 +155,13 @@ def question_of(look: SealedEntry) -> tuple[Digest, Digest | None, Digest]:
     return look.digest, look.baseline, look.rules
 
 
-def left(looks: Sequence[SealedEntry]) -> int:
-    """How many looks at the newest rows may still not pass, as far as that shows without the key."""
-    return max(0, MOST_REFUSED - not_passed(looks))
-
-
 # What is asked
 
 
 def asked_gates(model: Model, *, baseline: bool) -> list[tuple[Gate, Metric]]:
     """The gates that a release is asked on sealed rows, each with its metric."""
+    from mlbot.stats.sealed import asked_of
+
     metrics = {each.name: each for each in model.metrics}
     pairs = [(gate, metrics[gate.metric]) for gate in model.gates if gate.metric in metrics]
     return asked_of(pairs, baseline=baseline)
@@ -190,6 +186,14 @@ def waiver_of(entries: Sequence[Entry], model: str, key: Digest, rules: Digest) 
         ),
         None,
     )
+
+
+def answering(entries: Sequence[Entry], release: ReleaseEntry) -> WaiverEntry | None:
+    """Who answers for a release in the place of sealed rows; the last of several under other rules."""
+    if release.sealed != "waived":
+        return None
+    mine = [each for each in entries if isinstance(each, WaiverEntry) and each.gate == GATE]
+    return next((each for each in reversed(mine) if (each.model, each.key) == (release.model, release.key)), None)
 
 
 class SealedFacts(Record):

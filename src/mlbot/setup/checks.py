@@ -3,20 +3,23 @@
 A finding's words, and how bad it is, stand in `templates/words/doctor.yaml` under its code.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Literal
 
 from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.folder import ROOT, ConfigFolder, is_train
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
-from mlbot.config.schema import Config
+from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
 from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate
 from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
@@ -444,6 +447,32 @@ def check_release(config: Config | None, folder: ConfigFolder = ROOT, *, there: 
         if not is_url(each.target) and not each.target.startswith("command:"):
             where = f"{CONFIG_FILE}: environments.{each.name}.target"
             yield finding("target-in-checkout", where, target=each.target)
+    for model in config.models if config and environments else ():
+        yield from _sealed(model)
+
+
+_DIFFERING = 0.06  # the share of rows on which two models usually give another label
+_USUAL_MARGIN = 0.01
+_FIRST_LOOK = (0.975, 0.8)  # one less the level of a first look, and how often a model as good is to pass
+
+
+def _sealed(model: Model) -> Iterator[Finding]:
+    """Releases whose wrong passes nothing bounds, and sealed rows of which a first release can be asked nothing."""
+    where = f"{CONFIG_FILE}: models.{model.name}.data.sealed"
+    if model.evaluate is not None:
+        return
+    if model.data.sealed is None:
+        margins = [gate.limit for gate in model.gates if gate.name == "accuracy.max_regression"]
+        margin = min(margins, default=_USUAL_MARGIN)
+        rows = math.ceil(_DIFFERING * (sum(map(NormalDist().inv_cdf, _FIRST_LOOK)) / margin) ** 2)
+        yield finding("sealed-rows", where, case="none", model=model.name, rows=f"{rows:,}", margin=f"{margin:g}")
+    elif not any(_is_absolute(gate) for gate in model.gates):
+        yield finding("sealed-rows", where, case="first", model=model.name)
+
+
+def _is_absolute(gate: Gate) -> bool:
+    of_all_rows = gate.slice is None and gate.metric not in OPERATIONAL
+    return gate.blocking and of_all_rows and gate.bound in {Bound.MIN, Bound.MAX}
 
 
 def check_environments(
