@@ -6,7 +6,6 @@ without it, where the default does not say so.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
@@ -158,7 +157,7 @@ class Model(Section):
         """What a command finds it as: of git by its own name, for tools go by its ending; all else by one name."""
         if self.artifact is None or self.artifact.is_remote:
             return ANY_FILE
-        return PurePosixPath(self.artifact.url).name or ANY_FILE
+        return self.artifact.url.rstrip("/").rpartition("/")[2] or ANY_FILE
 
     @property
     def most_bytes(self) -> int:
