@@ -51,7 +51,7 @@ AUTHORS = ("greedy", "boost", "best-of")
 TRIALS = (50, 200)
 ATTEMPTS = 20
 CHUNK = 100  # sequences that are kept together, so that an interruption loses no more
-HONEST = 1_000  # comparisons a cell of honest authors
+HONEST = 400  # comparisons a cell of honest authors
 RESULTS = Path(__file__).parents[1] / "docs" / "memory.json"
 FORM = 1  # raise it where what is counted changes: what is cached is of another one
 
@@ -266,7 +266,7 @@ class OfAdult:
         search = self.search
         tried = rng.choice(search.reached, trials)
         weights = self._reported[tried] - self._reported[tried].min()
-        votes = np.bincount(tried, weights, len(search.decided)).astype(np.float32) @ search.votes
+        votes = weights.astype(np.float32) @ search.votes[tried]
         return self._handed_in((votes > weights.sum() / 2) == search.y)
 
     def _model(self, model: int) -> Release:
@@ -442,7 +442,7 @@ def counted(cell: Cell, search: Search | None, options: argparse.Namespace) -> d
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(cell.count(chunk, search)))
-        total += Counter(json.loads(file.read_text()))
+        total.update(json.loads(file.read_text()))  # a sum of counters leaves out what is negative
     print(f"  {cell}: {total['wrong pass in twenty']} of {total['sequences']}", file=sys.stderr, flush=True)
     return {**cell.__dict__, **total}
 

@@ -298,7 +298,7 @@ def counted(pool: Pool, options: argparse.Namespace) -> Iterator[dict[str, Any]]
             file = options.cache / f"creep-{key}.json"
             if not file.exists():
                 file.write_text(json.dumps(count(cell, kind, pool, cell.sd * sd, chunk)))
-            total += Counter(json.loads(file.read_text()))
+            total.update(json.loads(file.read_text()))
         print(f"  {cell}: {lost(total)[0]:.2f} lost", file=sys.stderr, flush=True)
         yield {**cell.__dict__, "margin": cell.sd * sd, **total}
 

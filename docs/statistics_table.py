@@ -1,6 +1,8 @@
 """Write the tables of docs/statistics.md anew from what was counted: `python docs/statistics_table.py`.
 
-`python -m benchmarks.looks` counts, into docs/statistics.json. Whether a promise is kept its counts alone say.
+`python -m benchmarks.looks` counts, into docs/statistics.json; of sealed rows and anchors `benchmarks.authors`,
+`benchmarks.sealed_levels` and `benchmarks.creep` do, into docs/memory.json. Whether a promise is kept its counts alone
+say.
 """
 
 import json
@@ -15,6 +17,7 @@ from typing import Any
 
 PAGE = Path(__file__).with_name("statistics.md")
 RESULTS = Path(__file__).with_name("statistics.json")
+MEMORY = Path(__file__).with_name("memory.json")
 _PART = re.compile(r"(?P<begin><!-- (?P<name>[a-z]+) of the simulation -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 Cell = Mapping[str, Any]
@@ -75,11 +78,13 @@ class Results:
     """All that was counted."""
 
     cells: Sequence[Cell]
+    memory: Mapping[str, Sequence[Cell]]  # of sealed rows and anchors
 
     @classmethod
     def read(cls) -> "Results":
         """Those of the documentation."""
-        return cls(cells=json.loads(RESULTS.read_text(encoding="utf-8")))
+        cells, memory = (json.loads(each.read_text(encoding="utf-8")) for each in (RESULTS, MEMORY))
+        return cls(cells=cells, memory=memory)
 
     @cached_property
     def rows(self) -> list[int]:
@@ -202,10 +207,11 @@ def rewritten(page: str, results: Results) -> str:
 
 
 def _promises(results: Results) -> str:
-    rows = (
-        f"| {each.text} | {each.bound} | {each.measured} | {'yes' if each.kept else '**no**'} |"
-        for each in promises(results)
-    )
+    return _promised(promises(results))
+
+
+def _promised(every: Sequence[Promise]) -> str:
+    rows = (f"| {each.text} | {each.bound} | {each.measured} | {'yes' if each.kept else '**no**'} |" for each in every)
     return "\n".join(("| asked | bound | measured | kept |", "|:--|:--|:--|:--|", *rows))
 
 
@@ -269,8 +275,244 @@ def _power_rows(results: Results) -> Iterator[str]:
                 )
 
 
+def _table(columns: str, rows: Iterator[str], *, words: int) -> str:
+    """A table of columns, the first of which are words."""
+    names = columns.split(", ")
+    lines = f"| {' | '.join(names)} |", "|" + "|".join([":--"] * words + ["--:"] * (len(names) - words)) + "|"
+    return "\n".join((*lines, *rows))
+
+
+def memory_promises(results: Results) -> list[Promise]:
+    """What is asked of sealed rows and of the anchor."""
+    return [*_sealed_promises(results), *_anchor_promises(results)]
+
+
+def _sealed_promises(results: Results) -> Iterator[Promise]:
+    for text, name, among in (
+        ("a wrong `pass` at the release, whoever its author", "wrong pass", "bad"),
+        ("the same at one of twenty releases on the same sealed rows", "wrong pass in twenty", "sequences"),
+    ):
+        cells = [each for each in results.memory["authors"] if each.get(among, 0) > _FEW]
+        cell = max(cells, key=lambda each: _share_of(each, name, among).percent)
+        about = f"{_DATA[cell['world']]}, {cell['author']}, {cell['trials']} trials"
+        worst = Worst(share=_share_of(cell, name, among), pool=about, rows=cell["rows"], among=len(cells))
+        measured = f"{worst.share} %, the worst of {len(cells)} cells ({worst.pool}, {worst.rows:,} rows)"
+        yield Promise(text=text, bound="at most 5 %", measured=measured, kept=not worst.is_beyond(5))
+    worst_sum = max(100 * sum(each["passes"]) for each in results.memory["levels"])
+    measured = f"{worst_sum:.1f} %, the worst of {len(results.memory['levels'])} cases"
+    text = "all ten looks together, every outcome counted, at a true loss of one margin"
+    yield Promise(text=text, bound="at most 5 %", measured=measured, kept=worst_sum <= 5)
+    for rows in sorted({each["rows"] for each in results.memory["honest"] if each["rows"] >= _ENOUGH}):
+        cells = [each for each in results.memory["honest"] if each["rows"] == rows and each["name"] == "three margins"]
+        cell = min(cells, key=lambda each: _share_of(each, "passes", "comparisons").percent)
+        share = _share_of(cell, "passes", "comparisons")
+        differ = 100 * cell["differing"] / cell["comparisons"] / rows
+        measured = f"{share} %, the least of {len(cells)} ({_DATA[cell['world']]}, {differ:.0f} % of the rows differ)"
+        text = f"`pass` of a release that is better by three margins, {rows:,} sealed rows"
+        yield Promise(text=text, bound="at least 90 %", measured=measured, kept=share.percent >= 90)
+
+
+_ENOUGH = 2_000
+
+
+def _anchor_promises(results: Results) -> Iterator[Promise]:
+    found: dict[tuple[str, float, float], list[Cell]] = {}
+    for cell in results.memory["chains"]:
+        found.setdefault((cell["kind"], cell["sd"], cell["step"]), []).append(cell)
+    for (kind, sd, step), cells in found.items():
+        if step and kind in {"constant", "moved"}:
+            every = [value for each in cells for value in _losses(each)]
+            mean = sum(every) / len(every)
+            text = f"margins lost by twenty pull requests that lose {step:g} each, {kind}, margin {sd:g} sd"
+            yield Promise(text=text, bound="at most 2", measured=f"{mean:.2f}", kept=mean <= _MOST_LOST)
+        elif not step and kind != "releases":
+            share = Share(
+                count=sum(each.get(_BLOCKED, 0) for each in cells), of=sum(each["requests"] for each in cells)
+            )
+            text = f"pull requests without a loss that the anchor blocks, {kind}, margin {sd:g} sd"
+            yield Promise(text=text, bound="at most 2 %", measured=f"{share} %", kept=share.percent <= _MOST_LOST)
+
+
+_MOST_LOST = 2
+
+
+def _memory(results: Results) -> str:
+    return _promised(memory_promises(results))
+
+
+def _levels(results: Results) -> str:
+    """How likely a wrong pass is, by counting all outcomes."""
+    columns = "sealed rows, margin, rows that differ, first look, tenth look, all ten, by t: first look, by t: all ten"
+    return _table(columns, (_level_row(each) for each in results.memory["levels"]), words=0)
+
+
+def _level_row(cell: Cell) -> str:
+    differ = cell["margin"] / cell["of_differing"]
+    (first, *_, tenth), by_t = cell["passes"], cell["by t"]
+    shares = first, tenth, sum(cell["passes"]), by_t[0], sum(by_t)
+    figures = " | ".join(f"{100 * share:.2f}" for share in shares)
+    return f"| {cell['rows']:,} | {100 * cell['margin']:g} points | {100 * differ:.2f} % | {figures} |"
+
+
+def _authors(results: Results) -> str:
+    """What authors who climb the open rows come to."""
+    columns = "data, author, trials, rows, reported, truly, interval holds it, wrong pass on open rows"
+    columns += ", wrong pass at the release, at one of twenty"
+    return _table(columns, (_author_row(each) for each in results.memory["authors"]), words=2)
+
+
+def _author_row(cell: Cell) -> str:
+    number = cell["sequences"]
+    reported, truly = (cell.get(f"{name}, millionths", 0) / number / 1e4 for name in ("reported", "lost"))
+    covered = Share(count=cell.get("open: covered", 0), of=number)
+    bad = cell.get("bad", 0)
+    wrong = (
+        str(Share(count=cell.get(name, 0), of=of)) if of > _FEW else f"{cell.get(name, 0)} of {of}"
+        for name, of in (("open: wrong pass", bad), ("wrong pass", bad), ("wrong pass in twenty", number))
+    )
+    return (
+        f"| {_DATA[cell['world']]} | {cell['author']} | {cell['trials']} | {cell['rows']:,} "
+        f"| {reported:+.2f} | {-truly:+.2f} | {covered.percent:.0f} | {' | '.join(wrong)} |"
+    )
+
+
+_FEW = 20
+_DATA = MappingProxyType({"synthetic": "synthetic", "adult": "Adult"})
+
+
+def _honest(results: Results) -> str:
+    """How often a release passes whose author looked at nothing."""
+    cells = results.memory["honest"]
+    rows = sorted({each["rows"] for each in cells})
+    kinds = dict.fromkeys(_honest_kind(each) for each in cells)
+    columns = ", ".join(("release", "rows that differ", *(f"{each:,} sealed rows" for each in rows)))
+    return _table(columns, (_honest_row([c for c in cells if _honest_kind(c) == kind]) for kind in kinds), words=1)
+
+
+def _honest_row(cells: Sequence[Cell]) -> str:
+    by_rows = sorted(cells, key=lambda each: int(each["rows"]))
+    passes = " | ".join(str(_share_of(each, "passes", "comparisons")) for each in by_rows)
+    differ = f"{100 * sum(c['differing'] for c in cells) / sum(c['comparisons'] * c['rows'] for c in cells):.1f} %"
+    return f"| {_HONEST[cells[0]['name']]}, {_DATA[cells[0]['world']]} | {differ} | {passes} |"
+
+
+_HONEST = MappingProxyType(
+    {
+        "three margins": "better by three margins",
+        "0.58 points": "better by 0.58 points",
+        "no change": "as good as before",
+    }
+)
+
+
+def _honest_kind(cell: Cell) -> tuple[str, str, float]:
+    return cell["world"], cell["name"], cell.get("differ", 0.0)
+
+
+def _share_of(cell: Cell, what: str, among: str) -> Share:
+    return Share(count=cell.get(what, 0), of=cell[among])
+
+
+def _metrics(results: Results) -> str:
+    """How often other metrics pass wrongly, of all learners and of the one that does most."""
+    cells = results.memory["metrics"]
+    asked = dict.fromkeys((each["metric"], each["rows"]) for each in cells)
+    columns = "metric, sealed rows, draws, first look, worst learner, at ten"
+    rows = (_metric_row([each for each in cells if (each["metric"], each["rows"]) == one]) for one in asked)
+    return _table(columns, rows, words=1)
+
+
+def _metric_row(cells: Sequence[Cell]) -> str:
+    first = Share(count=sum(each["passes"][0] for each in cells), of=sum(each["draws"] for each in cells))
+    worst = max(100 * each["passes"][0] / each["draws"] for each in cells)
+    every = 100 * sum(sum(each["passes"]) for each in cells) / first.of
+    return f"| `{cells[0]['metric']}` | {cells[0]['rows']:,} | {first.of} | {first} | {worst:.1f} | {every:.1f} |"
+
+
+def _chains(results: Results) -> str:
+    """What chains of pull requests lose."""
+    columns = "pull requests, margin, lost by each, chains, lost in all, worst pool, 19 of 20 within"
+    columns += ", blocked by the anchor, worst pool, chains with a block"
+    found: dict[tuple[str, float, float], list[Cell]] = {}
+    for cell in results.memory["chains"]:
+        found.setdefault((cell["kind"], cell["sd"], cell["step"]), []).append(cell)
+    rows = (_chain_row(cells) for (kind, _, _), cells in found.items() if kind != "releases")
+    return _table(columns, rows, words=1)
+
+
+def _chain_row(cells: Sequence[Cell]) -> str:
+    first, losses = cells[0], [_losses(each) for each in cells]
+    every = sorted(value for each in losses for value in each)
+    mean, worst = sum(every) / len(every), max(sum(each) / len(each) for each in losses)
+    within = every[max(0, math.ceil(0.95 * len(every)) - 1)]
+    blocked = Share(count=sum(each.get(_BLOCKED, 0) for each in cells), of=sum(each["requests"] for each in cells))
+    some = Share(count=sum(each.get("chains with a block", 0) for each in cells), of=len(every))
+    most = max(100 * each.get(_BLOCKED, 0) / each["requests"] for each in cells)
+    lost = f"{mean:.2f} | {worst:.2f} | {within:g}" if first["step"] else "– | – | –"
+    step = f"{first['step']:g} m" if first["step"] else "nothing"
+    return (
+        f"| {first['kind']} | {first['sd']:g} sd | {step} | {len(every)} | {lost} | {blocked} | {most:.1f} | {some} |"
+    )
+
+
+_BLOCKED = "blocked by the anchor"
+
+
+def _losses(cell: Cell) -> list[float]:
+    """What each chain lost, in margins."""
+    counts = ((key.split(), number) for key, number in cell.items() if key.startswith("lost ") and "at" not in key)
+    return [float(words[1]) for words, number in counts for _ in range(number)]
+
+
+def _releases(results: Results) -> str:
+    """What is lost over releases that each reset the anchor, and when the second anchor says so."""
+    cells = [each for each in results.memory["chains"] if each["kind"] == "releases"]
+    columns = ", ".join(
+        (
+            "lost by each pull request, chains",
+            *(f"lost at release {each}" for each in range(1, _RELEASES + 1)),
+            "noticed, before release 2, lost when noticed, most",
+        )
+    )
+    steps = dict.fromkeys(each["step"] for each in cells)
+    return _table(columns, (_release_row([each for each in cells if each["step"] == s]) for s in steps), words=1)
+
+
+_RELEASES = 5
+
+
+def _release_row(cells: Sequence[Cell]) -> str:
+    chains, step = sum(each["chains"] for each in cells), cells[0]["step"]
+    names = (f"lost at release {each}, thousandths" for each in range(1, _RELEASES + 1))
+    lost = " | ".join(f"{sum(each.get(name, 0) for each in cells) / chains / 1000:.1f}" for name in names)
+    noticed = Share(count=sum(each.get("noticed", 0) for each in cells), of=chains)
+    early = Share(
+        count=sum(each.get(f"noticed before release {number}", 0) for each in cells for number in (1, 2)), of=chains
+    )
+    at = [
+        float(key.split()[2])
+        for each in cells
+        for key, number in each.items()
+        if key.startswith("noticed at ")
+        for _ in range(number)
+    ]
+    mean = f"{sum(at) / len(at):.1f} | {max(at):g}" if at and step else "– | –"
+    return f"| {f'{step:g} m' if step else 'nothing'} | {chains} | {lost} | {noticed} | {early} | {mean} |"
+
+
 _PARTS: Mapping[str, Callable[[Results], str]] = MappingProxyType(
-    {"promises": _promises, "outcomes": _outcomes, "power": _powers}
+    {
+        "promises": _promises,
+        "outcomes": _outcomes,
+        "power": _powers,
+        "memory": _memory,
+        "levels": _levels,
+        "authors": _authors,
+        "metrics": _metrics,
+        "honest": _honest,
+        "chains": _chains,
+        "releases": _releases,
+    }
 )
 
 if __name__ == "__main__":
