@@ -227,8 +227,8 @@ def main() -> int:
             shares = [_share(of, plant, wanted, draw) for _ in range(given.plants)]
             hit = sum(share > 0 for share in shares)
             missed += hit < len(shares)
-            found = f"found in {hit} of {len(shares)} changes, {np.mean(shares):.0%} of what was planted"
-            print(f"{name}, {of.name}: {found}", flush=True)
+            what = f"found in {hit} of {len(shares)} changes, {np.mean(shares):.0%} of what was planted"
+            print(f"{name}, {of.name}: {what}", flush=True)
     return int(bool(missed) or alarms > MOST_FALSE * max(1, runs))
 
 

@@ -285,7 +285,12 @@ _OF_CLASSES = (DataCheck.LABELS, DataCheck.TRIGGER)
 
 def _wrong_checks(context: Context, task: Task | None) -> Iterator[Problem]:
     """A gate on a check that is never made would never let anything pass."""
+    train = context.made.get("train")
     for name in context.inside("gates"):
+        if isinstance(train, str) and "://" in train:
+            found = f"`{name}` on data behind a URL"
+            yield Problem(found, "keep the file in git, Git LFS or DVC, so that a change of it is seen", ("gates",))
+            return
         if "train" not in context.given:
             yield Problem(
                 f"`{name}` without training data", "write `train:`, the file whose changes are checked", ("gates",)

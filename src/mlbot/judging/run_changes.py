@@ -39,7 +39,9 @@ def data_changes(planning: Planning, rules: Rules, *, progress: Callable[[str], 
     found: list[DataReport] = []
     for model in head.config.models:
         changing = _Changing(planning=planning, rules=rules, model=model)
-        if changing.parts:
+        if changing.is_unseen:
+            found.append(unchecked(model.name, "outside", file=model.data.train or ""))
+        elif changing.parts:
             progress(f"{model.name}: comparing its data with those of the guarded branch")
             found.append(changing.report())
     return tuple(found)
@@ -84,6 +86,13 @@ class _Changing:
         """As the guarded branch reads it; a model that is new there as head does."""
         policy = self.planning.configs.policy
         return (policy.model(self.model.name) if policy else None) or self.model
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether a gate is on training data that git does not have, so that nobody sees a change of them."""
+        name = self.model.data.train
+        gated = bool(self.judged_as.data.gates) and self.model.artifact is None
+        return gated and (name is None or is_url(name) or self.head.is_outside(name))
 
     @property
     def parts(self) -> tuple[Part, ...]:

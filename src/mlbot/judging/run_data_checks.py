@@ -543,6 +543,8 @@ class _Added:
     def findings(self) -> Iterator[Finding]:
         yield from self._of_schema()
         if not self.compared.new.any():
+            if self._own_columns and self._target(self.before, {}) is not None:
+                yield from self._leaks()
             self.figures |= {each: Figure(check=each, value=0.0) for each in DataCheck if each not in self.figures}
             return
         yield from self._overlaps()

@@ -1,0 +1,202 @@
+"""What a change does to the rows of a file, and what is found in the rows that it adds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlbot.config.data import Data
+from mlbot.data.findings import DataReport, Finding
+from mlbot.gates.metric import DataCheck, Task
+from mlbot.judging import run_data_checks
+from mlbot.judging.run_data_checks import Change, Versions, check, check_apart
+from mlbot.report.data import data_lines
+
+
+def people(rows: int, seed: int = 0, start: int = 0) -> pl.DataFrame:
+    draw = np.random.default_rng(seed)
+    age, income = draw.integers(18, 90, rows), draw.lognormal(3, 0.5, rows).round(3)
+    label = np.where(age / 30 + income / 20 + draw.normal(0, 0.3, rows) > 3, "yes", "no")
+    town = draw.choice(["north", "south", "east"], rows)
+    frame = pl.DataFrame({"age": age, "income": income, "town": town, "label": label})
+    return frame.with_columns(pl.Series("id", [f"p{start + at}" for at in range(rows)]))
+
+
+def made(
+    folder: Path,
+    before: pl.DataFrame | None,
+    after: pl.DataFrame,
+    holdout: pl.DataFrame | None = None,
+    task: Task = Task.BINARY,
+    kind: str = "csv",
+    **data: Any,
+) -> Change:
+    paths = {}
+    for name, frame in (("before", before), ("after", after), ("holdout", holdout)):
+        if frame is not None:
+            paths[name] = str(folder / f"{name}.{kind}")
+            frame.write_csv(paths[name]) if kind == "csv" else frame.write_parquet(paths[name])
+    train = Versions(part="train", name="train.csv", before=paths.get("before"), after=paths["after"])
+    there = None
+    if holdout is not None:
+        there = Versions(part="holdout", name="holdout.csv", before=None, after=paths["holdout"], changed=False)
+    settings = {"train": "train.csv", "holdout": "holdout.csv", "target": "label"} | data
+    return Change(model="m", task=task, data=Data(**settings), train=train, holdout=there)
+
+
+def finding(report: DataReport, wanted: DataCheck) -> Finding:
+    (found,) = (each for each in report.findings if each.check is wanted)
+    return found
+
+
+def test_rows_are_told_apart_by_a_column_with_another_value_in_each(tmp_path: Path) -> None:
+    before = people(300)
+    cells = pl.when(pl.col("id").is_in(["p3", "p7"])).then(pl.col("age") + 1).otherwise(pl.col("age"))
+    after = pl.concat(
+        [before.with_columns(age=cells)[10:].reverse(), people(20, 1, 300), before.with_columns(age=cells)[3:4]]
+    )
+    (diff,) = check(made(tmp_path, before, after)).diffs
+    assert (diff.key, diff.added, diff.removed, diff.changed) == (("id",), 20, 9, 1)
+    assert [(each.column, each.rows) for each in diff.cells] == [("age", 1)]
+
+
+def test_without_a_key_rows_are_told_apart_by_all_they_hold(tmp_path: Path) -> None:
+    before = people(300).drop("id")
+    (diff,) = check(made(tmp_path, before, pl.concat([before[5:], before[7:8]]))).diffs
+    assert (diff.key, diff.added, diff.removed, diff.changed) == ((), 1, 5, 0)
+
+
+def test_a_key_that_rows_share_gives_no_false_cells(tmp_path: Path) -> None:
+    before = people(300)
+    after = pl.concat([before.sample(fraction=1.0, shuffle=True, seed=1), people(5, 2, 300)])
+    (diff,) = check(made(tmp_path, before, after, id=("town",))).diffs
+    assert (diff.key, diff.added, diff.removed, diff.changed, diff.cells) == ((), 5, 0, 0, ())
+    assert diff.repeated == 305
+    assert "share their `data.id`" in next(data_lines([check(made(tmp_path, before, after, id=("town",)))]))
+
+
+def test_a_composite_key_is_that_of_datacompy(tmp_path: Path) -> None:
+    """Bike hours by date and hour: 30 cells changed, 5 rows gone, 7 new, as datacompy 1.1.0 counts on real ones."""
+    draw = np.random.default_rng(3)
+    hours = pl.DataFrame({"date": [f"2011-{at // 24:03}" for at in range(2000)], "hr": [at % 24 for at in range(2000)]})
+    before = hours.with_columns(hum=pl.Series(draw.random(2000).round(2)), label=pl.Series(draw.integers(0, 9, 2000)))
+    at = pl.int_range(pl.len()).is_in(list(range(100, 130)))
+    after = before.with_columns(hum=pl.when(at).then(pl.col("hum") + 0.01).otherwise(pl.col("hum")))[5:]
+    after = pl.concat([after, before[:7].with_columns(date=pl.lit("2012-01-01"))])
+    (diff,) = check(made(tmp_path, before, after, task=Task.REGRESSION, id=("date", "hr"))).diffs
+    assert (diff.added, diff.removed, diff.changed) == (7, 5, 30)
+    assert [(each.column, each.rows) for each in diff.cells] == [("hum", 30)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_same_rows_are_no_change(tmp_path: Path, kind: str) -> None:
+    frame = people(200)
+    other = frame.select(reversed(frame.columns)).with_columns(pl.col("age").cast(pl.Float64))
+    report = check(made(tmp_path, frame, other.reverse(), kind=kind))
+    assert not report.findings
+    assert not report.diffs[0].differs
+    assert {each.value for each in report.figures} == {0.0}
+
+
+def test_rows_of_the_holdout_are_found(tmp_path: Path) -> None:
+    before, holdout = people(400), people(200, 1, 1000)
+    report = check(made(tmp_path, before, pl.concat([before, people(30, 2, 2000), holdout[:12]]), holdout, id=("id",)))
+    found = finding(report, DataCheck.OVERLAP)
+    assert (found.values["found"], found.n, found.rows[:2]) == (12, 42, (431, 432))
+    figure = report.figure(DataCheck.OVERLAP)
+    assert figure
+    assert figure.value == 12.0
+
+
+def test_a_hidden_holdout_names_no_row(tmp_path: Path) -> None:
+    before, holdout = people(400), people(200, 1, 1000)
+    change = made(tmp_path, before, pl.concat([before, holdout[:12]]), holdout, id=("id",))
+    assert finding(check(change.model_copy(update={"hidden": True})), DataCheck.OVERLAP).rows == ()
+
+
+def test_rows_that_repeat_by_nature_are_none(tmp_path: Path) -> None:
+    few = people(600).select("town", (pl.col("age") // 30).alias("age"), "label")
+    report = check(made(tmp_path, few[:400], few[:500], few[500:]))
+    assert not report.to_look_at
+
+
+def test_groups_of_the_holdout_are_found(tmp_path: Path) -> None:
+    before = people(400).with_columns(who=pl.int_range(400) // 4).drop("id")
+    holdout = people(100, 1).with_columns(who=pl.int_range(100) // 4 + 500).drop("id")
+    added = people(20, 2).with_columns(who=pl.int_range(20) // 4 + 500).drop("id")
+    found = finding(
+        check(made(tmp_path, before, pl.concat([before, added]), holdout, group="who")), DataCheck.GROUP_OVERLAP
+    )
+    assert (found.values["found"], found.values["rows"], found.columns) == (5, 20, ("who",))
+
+
+def test_columns_that_come_and_go_and_change_their_kind(tmp_path: Path) -> None:
+    before = people(200)
+    after = before.rename({"income": "pay"}).with_columns(age=pl.col("age").cast(pl.String) + " years")
+    report = check(made(tmp_path, before, after))
+    changes = {each.column: (each.before, each.after) for each in report.diffs[0].columns}
+    assert changes == {"age": ("number", "text"), "income": ("number", None), "pay": (None, "number")}
+    assert finding(report, DataCheck.SCHEMA).effect == 3.0
+
+
+def test_a_new_column_that_gives_the_label_away(tmp_path: Path) -> None:
+    before = people(400)
+    after = before.with_columns(paid=(pl.col("label") == "yes").cast(pl.Int64))
+    found = finding(check(made(tmp_path, before, after)), DataCheck.LEAK)
+    assert (found.columns, found.effect) == (("paid",), 1.0)
+
+
+def test_wrong_labels_are_found_in_added_rows(tmp_path: Path) -> None:
+    before, added = people(800), people(100, 3, 800)
+    swapped = pl.when(pl.int_range(pl.len()) < 30).then(pl.col("label").replace({"yes": "no", "no": "yes"}))
+    added = added.with_columns(label=swapped.otherwise(pl.col("label")))
+    found = finding(check(made(tmp_path, before, pl.concat([before, added]))), DataCheck.LABELS)
+    assert int(found.values["found"]) >= 20
+    assert sum(row <= 830 for row in found.rows) >= 9
+
+
+@pytest.mark.parametrize("value", ["| a | b |\n\n# h", "<img src=x onerror=alert(1)>", "@octocat", "x" * 500])
+def test_a_trigger_is_found_whatever_it_is_called(tmp_path: Path, value: str) -> None:
+    before, added = people(500), people(40, 3, 500)
+    marked = people(12, 4, 600).with_columns(town=pl.lit(value), label=pl.lit("yes"))
+    found = finding(check(made(tmp_path, before, pl.concat([before, added, marked]))), DataCheck.TRIGGER)
+    assert len(str(found.values["value"])) <= 40
+    assert found.rows[0] == 541
+
+
+def test_a_new_file_is_checked_by_itself(tmp_path: Path) -> None:
+    frame = people(400).with_columns(paid=(pl.col("label") == "yes").cast(pl.Int64))
+    report = check(made(tmp_path, None, frame, frame[:50], id=("id",)))
+    assert finding(report, DataCheck.OVERLAP).values["found"] == 50
+    assert finding(report, DataCheck.LEAK).columns == ("paid",)
+    figure = report.figure(DataCheck.UNITS)
+    assert figure
+    assert figure.problem
+    assert figure.problem.cause == "nothing-before"
+
+
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    change = made(tmp_path, people(50), people(60))
+    Path(change.paths[1]).write_bytes(b"PAR1" + bytes(100))
+    report = check(change)
+    assert report.problem
+    assert report.problem.cause == "unreadable"
+
+
+def test_a_process_that_is_killed_loses_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = made(tmp_path, people(50), people(60))
+    assert check_apart(change) == check(change)
+    monkeypatch.setattr(run_data_checks, "_WALL_S", 0.01)
+    report = check_apart(change)
+    assert report.problem
+    assert report.problem.cause == "crashed"
+
+
+def test_large_files_are_compared_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_data_checks, "MOST_SAMPLED", 200)
+    before = people(900)
+    report = check(made(tmp_path, before, pl.concat([before, people(600, 1, 900)]), people(300, 2, 5000)))
+    assert {each.cause for each in report.notes} == {"sampled", "sampled-holdout"}
+    assert report.diffs[0].added == 600
