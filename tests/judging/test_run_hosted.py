@@ -648,9 +648,9 @@ def test_a_deterministic_baseline_with_one_file_gets_no_second_seed(
         place.tell(entry(run=10 + bool(deterministic), values=(0.9,), deterministic=deterministic, **known))
         found = place.assign(subject)
         (planned,) = found.plan.stale
-        wanted, to_train = found.wanted(planned), _to_train(found, place.run, planned)
+        wanted, to_train = found.wanted(planned), [*_to_train(found, place.run, planned)]
         assert (wanted.candidate, wanted.baseline) == seeds
-        assert to_train == (lacking and (known["commit"], lacking))
+        assert [(each.commit, each.seeds) for each in to_train] == ([(known["commit"], lacking)] if lacking else [])
 
 
 def test_a_head_of_too_many_files_is_an_error(

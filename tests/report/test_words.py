@@ -98,6 +98,7 @@ ONE_HINT: tuple[set[str], ...] = (
     {"no-usable-baseline/cannot-score"},
     {"training-failed/exit-code", "training-failed/not-started"},
     {"baseline-unreachable/fault"},
+    {"anchor-unreachable/fault"},
     {"holdout-schema/to-land"},
     {"no-interval/rows"},
     {"evaluator-failed/command"},

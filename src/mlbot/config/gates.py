@@ -63,6 +63,8 @@ def _where(value: Plain) -> str:
     return written
 
 
+_GIVEN = tuple(bound for bound in Bound if bound is not Bound.ANCHOR)  # the anchor follows from `max_regression`
+
 # `roc_auc@women.min` names one gate of the slice `women`, and must not name all gates of another.
 MEASURED_FORM = rf"(?!.*\.(?:{'|'.join(Bound)})$){NAME_FORM}"
 MEASURED_WORDS = f"{Section.name_words}, not ending in {', '.join(f'`.{bound}`' for bound in Bound)}"
@@ -374,7 +376,7 @@ def _in_words(low: float, high: float) -> str:
 class GateRule(Section):
     """The bounds on a metric, or on a metric of a slice: at least one, each a gate of its own."""
 
-    constraints: ClassVar[Schema] = {"anyOf": [{"required": [bound]} for bound in Bound]}
+    constraints: ClassVar[Schema] = {"anyOf": [{"required": [bound]} for bound in _GIVEN]}
     name_form: ClassVar[str] = r"[\s\S]*"
 
     name: str
@@ -416,7 +418,7 @@ class GateRule(Section):
             several = f"at least one of {', '.join(others)} and {last}" if others else f"`{last}`"
             yield Problem("no bound", f"write {several}")
         elif "confident" in given and not given.keys() & {"min", "max"}:
-            relative = next((each for each in Bound if each in given), Bound.MAX_REGRESSION)
+            relative = next((each for each in _GIVEN if each in given), Bound.MAX_REGRESSION)
             hint = f"write it beside `min` or `max`; {relative} is always judged by its interval"
             yield Problem(show_value(given["confident"]), hint, ("confident",))
         yield from _without_interval(_called(context.name.partition("@")[0], context.around or context), context)
@@ -425,7 +427,7 @@ class GateRule(Section):
         """One gate a bound."""
         written, _, part = self.name.partition("@")
         metric = _called(written, model)
-        for bound in Bound:
+        for bound in _GIVEN:
             limit, sure = getattr(self, bound), self.confident and not bound.is_relative
             if limit is not None:
                 subject: dict[str, Any] = {"metric": metric, "slice": part or None, "bound": bound, "limit": limit}

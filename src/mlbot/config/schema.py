@@ -123,6 +123,9 @@ class Model(Section):
     """What is measured; metrics that gates name are added. Left out: what the gates name."""
     gates: Annotated[tuple[Gate, ...], GATES]
     """What has to hold, by metric or metric@slice; at least one: a model without gates could not fail."""
+    anchor: Annotated[bool, kinds.FLAG] = True
+    """Whether each `max_regression` also holds against an earlier model, the anchor, with one and a half margins, so
+    that small losses do not add up."""
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:

@@ -287,11 +287,12 @@ class Bound(StrEnum):
     MAX_REGRESSION = "max_regression"
     MAX_EXCESS = "max_excess"
     MAX_RATIO = "max_ratio"
+    ANCHOR = "anchor"  # of no config: `max_regression` again, against an earlier model than the baseline
 
     @property
     def is_relative(self) -> bool:
         """Whether it is about the change from the baseline, and so always judged by an interval."""
-        return self in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS, Bound.MAX_RATIO}
+        return self in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS, Bound.MAX_RATIO, Bound.ANCHOR}
 
 
 _BOUNDS: Mapping[str, tuple[Bound, ...]] = MappingProxyType(

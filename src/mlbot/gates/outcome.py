@@ -37,6 +37,8 @@ class Reason(StrEnum):
     WITHIN_LIMIT = "within-limit"
     WITHIN_MARGIN = "within-margin"
     IDENTICAL = "identical-models"
+    WITHIN_ANCHOR = "within-anchor"
+    ABOVE_ANCHOR = "above-anchor"  # better than the anchor beyond noise: once merged, it is the anchor
     WAIVED = "waived"  # it failed or is undecided, and somebody with the right to answered for it
     ALL_GATES_PASS = "all-gates-pass"  # noqa: S105 - a reason code, no password
     NOTHING_STALE = "nothing-stale"
@@ -44,6 +46,7 @@ class Reason(StrEnum):
     BELOW_MINIMUM = "below-minimum"
     ABOVE_MAXIMUM = "above-maximum"
     REGRESSION = "regression"
+    BELOW_ANCHOR = "below-anchor"
     MODEL_DELETED = "model-deleted"
     NO_USABLE_BASELINE = "no-usable-baseline"  # the guarded branch has the model, and it was never usable
     # inconclusive
@@ -68,6 +71,7 @@ class Reason(StrEnum):
     OUTDATED = "outdated"
     BASELINE_UNREACHABLE = "baseline-unreachable"  # there is one, and it could not be had
     BASELINE_LOST = "baseline-lost"
+    ANCHOR_UNREACHABLE = "anchor-unreachable"  # by a fault it is an error; what is gone for ever is replaced
     # error, at the training
     TRAINING_FAILED = "training-failed"
     TRAINING_TIMEOUT = "training-timeout"

@@ -15,11 +15,11 @@ from mlbot.config.predict import Evaluate, ResultFormat
 from mlbot.config.schema import Model
 from mlbot.config.slice_sql import check
 from mlbot.gates.metric import Bound, Task
-from mlbot.gates.outcome import Reason
+from mlbot.gates.outcome import ALPHA, Reason
 from mlbot.judging.readers import PATTERNS, Wanted, read_results
 from mlbot.judging.rows import MOST_BYTES, Rows
 from mlbot.judging.run_evaluations import Evaluations, HandedOver, Key
-from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule
+from mlbot.judging.run_judge import AnchorFiles, JudgeRequest, JudgeResult, Rule, with_anchors
 from mlbot.judging.scores import MeasuredScores, ScorePlan, Sides, Table, measure_scores, too_many_errors, unfinished
 from mlbot.lib.artifact import UnfitError
 from mlbot.lib.record import Digest, FileDigest, Name, canonical, digest
@@ -27,9 +27,9 @@ from mlbot.lib.templates import sentence
 from mlbot.report.report import SliceInfo
 from mlbot.storage.artifact import measured, take_artifact
 from mlbot.training.run_predict import Asking, RuleSource
-from mlbot.training.run_train import SeedRun
-from mlbot.verdict.seeds import Determinism, Seeds
-from mlbot.verdict.verdict import Evaluation, Holdout, Problem
+from mlbot.training.run_train import SeedRun, SeedRuns
+from mlbot.verdict.seeds import Determinism, Seeds, determinism
+from mlbot.verdict.verdict import Comparison, Evaluation, Holdout, Problem
 
 if TYPE_CHECKING:
     from mlbot.ml.isolation import Call, Isolation
@@ -83,7 +83,39 @@ class _Judged:
             table = Table.of(_sides(self.candidate, []), self.evaluator.evaluate)
         if isinstance(table, Problem):  # of one side alone there is nothing to differ from
             return request.with_problem(table)
-        return self._measured(table, problem)
+        return with_anchors(self._measured(table, problem), self._beside)
+
+    def _beside(self, anchor: AnchorFiles | None) -> Sequence[Comparison] | Problem:
+        """The candidate's evaluations beside those of an anchor; None: of the baseline."""
+        from mlbot.ml.holdout import item_masks
+
+        side, key = self.baseline, self.request.compared.key if self.request.compared else None
+        if anchor is not None:
+            key = anchor.anchor.entry.key
+        if anchor is not None and not self.request.has(anchor) and isinstance(anchor.files, SeedRuns):
+            side = [self.evaluator.evaluated(run, "anchor") for run in anchor.files.runs]
+        wrong = next((each.problem for each, _ in side if each.problem), None)
+        table = wrong or Table.of(_sides(self.candidate, side), self.evaluator.evaluate)
+        if isinstance(table, Problem):
+            return _not_evaluated(table)
+        files = range(len(self.candidate), len(table.sides.files))
+        masks = item_masks(table.slices, len(table.items), self.request.model.slices)
+        bad = next(filter(None, (too_many_errors(table, file) for file in files)), None)
+        if bad is not None:
+            return _not_evaluated(bad)
+        if isinstance(masks, Problem):
+            return _not_evaluated(masks)
+        ours, theirs = ([each.digest for each, _ in one] for one in (self.candidate, side))
+        known = determinism(self.request.past, self.request.model.name, key, None) is Determinism.KNOWN
+        brought = self.request.model.artifact is not None
+        plan = replace(
+            self._plan(table),
+            family=1,
+            level=ALPHA,
+            seeds_matter=(self._matters()[0], not brought and _moves(theirs, known=known)),
+            identical=bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False)),
+        )
+        return measure_scores(table, plan, masks).comparisons
 
     def _measured(self, table: Table, problem: Problem | None) -> JudgeResult:
         from mlbot.ml.holdout import item_masks
@@ -142,6 +174,10 @@ class _Judged:
         sure = [None if count < 2 and not brought else not of for count, of in zip(counts, matters, strict=True)]
         seeds = self.request.evidence.seeds
         return seeds.model_copy(update={"candidate_deterministic": sure[0], "baseline_deterministic": sure[1]})
+
+
+def _not_evaluated(why: Problem) -> Problem:
+    return Problem.of(Reason.ANCHOR_UNREACHABLE, "not-evaluated", why=why.detail)
 
 
 def _moves(digests: list[Digest | None], *, known: bool) -> bool:

@@ -404,9 +404,13 @@ def _stored(run: CIRun, entry: VerdictEntry, folder: Path) -> SeedRuns:
     store = store_of(run)
     if store is None:
         raise MissingError("mlbot.yaml names no store")
+    return _of_store(store, entry, folder / "stored")
+
+
+def _of_store(store: ModelStore, entry: VerdictEntry, folder: Path) -> SeedRuns:
     runs: list[SeedRun] = []
     for each in entry.files:
-        path = folder / "stored" / accepted_file(each.digest)
+        path = folder / accepted_file(each.digest)
         store.get(each.digest, path, size=each.size_bytes)
         runs.append(SeedRun(seed=each.seed, file=path))
     return SeedRuns(runs=tuple(runs))
@@ -457,3 +461,15 @@ def live_locally(config: Config | None, root: Path, model: Name, folder: Path) -
     except MlbotError as error:
         return Live(entry=entry, file=unavailable(error.what))
     return Live(entry=entry, file=target)
+
+
+def stored_locally(config: Config | None, root: Path, entry: VerdictEntry, folder: Path) -> SeedRuns | Problem:
+    """The files of an anchor as a clone's own config says where they are stored; or why they cannot be had."""
+    if config is None or config.store is None:
+        return Problem.of(Reason.ANCHOR_UNREACHABLE, "gone", why="mlbot.yaml names no store")
+    try:
+        return _of_store(open_store(config.store, root), entry, folder)
+    except NotStoredError as error:
+        return Problem.of(Reason.ANCHOR_UNREACHABLE, "gone", why=error.what)
+    except MlbotError as error:
+        return Problem.of(Reason.ANCHOR_UNREACHABLE, "fault", why=error.what)

@@ -19,7 +19,7 @@ from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, installed, require
 from mlbot.events.github import Attempt
-from mlbot.gates.outcome import Outcome, Reason
+from mlbot.gates.outcome import Outcome, Reason, worst
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.merge import commits_of, first_parents
 from mlbot.git.remote import failure
@@ -32,11 +32,13 @@ from mlbot.judging.run_evaluations import Evaluations, HandedOver
 from mlbot.judging.run_files import Intake, are_gone, earlier_seeds, is_stored, judged_files, live_file, sizes_of
 from mlbot.judging.run_judge import (
     Against,
+    AnchorFiles,
     JudgeRequest,
     JudgeResult,
     Live,
     Rules,
     against,
+    as_anchor,
     evidence_of,
     judge_against,
     report_of,
@@ -48,6 +50,8 @@ from mlbot.ledger.entries import (
     DeploymentEntry,
     EarlierSeed,
     Entry,
+    Kind,
+    ReleaseEntry,
     RequestEntry,
     SeedCount,
     SeedsAsked,
@@ -61,6 +65,7 @@ from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, FileDigest, Name, Params, Sha, digest
 from mlbot.lib.templates import sentence
+from mlbot.plan.anchor import Anchor, anchored_gates, anchors_of
 from mlbot.plan.comparison_point import (
     BranchHistory,
     Point,
@@ -94,7 +99,7 @@ from mlbot.training.run_bring import Bringing
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.training.trial import trial_key
 from mlbot.verdict.decide import Evidence, decide, may_waive
-from mlbot.verdict.seeds import Seeds, Wave, next_wave
+from mlbot.verdict.seeds import Seeds, Wave, next_wave, without_anchors
 from mlbot.verdict.verdict import Commits, Problem, Verdict
 
 
@@ -163,8 +168,10 @@ class Assignment:
     entries: tuple[VerdictEntry, ...]  # the ledger's verdicts on the stale models; after a push on all of head's
     waivers: tuple[WaiverEntry, ...]
     deployments: tuple[DeploymentEntry, ...]
+    releases: tuple[ReleaseEntry, ...]
     points: Mapping[str, Point]
     """What each stale model is compared with; a trial's is not in it, whose baseline is the committed parameters."""
+    anchors: Mapping[str, tuple[Anchor, ...]]  # the earlier models that its gates ask too
     rules: Mapping[str, Digest]  # what each model is judged by, as the guarded branch has it now
     past: tuple[VerdictEntry, ...]  # of these verdicts those on commits that were the branch's tip
     judged: Mapping[str, VerdictEntry]
@@ -193,6 +200,12 @@ class Assignment:
         """The baseline's seeds that the verdict on it has no files of."""
         known = {each.seed for each in judged.files}
         return tuple(seed for seed in range(self.wanted(planned).baseline) if seed not in known)
+
+    def apart(self, planned: PlannedModel) -> tuple[Anchor, ...]:
+        """The anchors that are not the baseline."""
+        point = self.points.get(planned.name)
+        own = point.entry.key if point and point.entry else None
+        return tuple(each for each in self.anchors.get(planned.name, ()) if each.entry.key != own)
 
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
         """Why there are as many, one after the other."""
@@ -244,14 +257,30 @@ def _assignment(
     return Assignment(
         decision=decision,
         planning=planning,
+        anchors={each.name: _anchors(decision, planning, entries, history, each) for each in planning.plan.stale},
         entries=tuple(verdicts(entries)),
         waivers=tuple(each for each in entries if isinstance(each, WaiverEntry)),
         deployments=tuple(each for each in entries if isinstance(each, DeploymentEntry)),
+        releases=tuple(each for each in entries if isinstance(each, ReleaseEntry)),
         points=points,
         rules=rules,
         past=history.verdicts,
         judged={each.name: history.latest[each.name, each.key] for each in planning.plan.stale if each.judged_before},
     )
+
+
+def _anchors(
+    decision: Judge, planning: Planning, entries: Sequence[Entry], history: BranchHistory, planned: PlannedModel
+) -> tuple[Anchor, ...]:
+    """The anchors of a model's gates; a trial has none, whose question is what its parameters are worth."""
+    if _is_trial(decision, planned):
+        return ()
+    policy = planning.configs.policy
+    model = (policy.model(planned.name) if policy else None) or planning.configs.head.model(planned.name)
+    subject, asked = decision.subject, anchored_gates(model) if model else ()
+    released = [each for each in entries if isinstance(each, ReleaseEntry)]
+    before = subject.sha if isinstance(subject, PushSubject) else None
+    return anchors_of(history, planned.name, asked, released, before=before)
 
 
 def _is_trial(decision: Judge, model: PlannedModel) -> bool:
@@ -270,8 +299,9 @@ def _known(run: CIRun, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry,
 
     A waiver of another model tells that a request was met already, so none is left out; there are few.
     """
-    own = ((*folders_of("verdict", each.name), *folders_of("deployment", each.name)) for each in models)
-    folders = [*chain.from_iterable(own), *folders_of("waiver")]
+    kinds: tuple[Kind, ...] = ("verdict", "deployment", "release")
+    own = (folder for each in models for kind in kinds for folder in folders_of(kind, each.name))
+    folders = [*own, *folders_of("waiver")]
     return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.models)).entries
 
 
@@ -377,8 +407,9 @@ def _needed(run: CIRun, decision: Judge) -> _Needed:
     try:
         assignment = assign(run, decision)
         stale = assignment.plan.stale
-        wanted = [(each, missing) for each in stale if (missing := _to_train(assignment, run, each))]
-        there = _trained_models(run, decision, [each for each, _ in wanted], sizes_of(assignment.planning))
+        wanted = [(each, missing) for each in stale for missing in _to_train(assignment, run, each)]
+        asked = {each.name: each for each, _ in wanted}
+        there = _trained_models(run, decision, [*asked.values()], sizes_of(assignment.planning))
     except UsageError as error:
         run.console.say(f"No baseline is trained: {error.what}")  # the judge meets it too, and reports it
         return _Needed()
@@ -388,8 +419,14 @@ def _needed(run: CIRun, decision: Judge) -> _Needed:
         raise
     known = durations(assignment.entries)
     baselines = [
-        Wanted(model=_as_committed(assignment, each), commit=commit, seeds=seeds, known_s=known.get(each.name))
-        for each, (commit, seeds) in wanted
+        Wanted(
+            model=_as_committed(assignment, each),
+            commit=missing.commit,
+            seeds=missing.seeds,
+            label=missing.label,
+            known_s=known.get(each.name),
+        )
+        for each, missing in wanted
         if each.name in there or each.judged_before or assignment.asked(each)
     ]
     return _Needed(baselines=baselines, evaluates=any(_evaluates_apart(assignment, each) for each in stale))
@@ -416,20 +453,34 @@ def _trained_models(
 
 def _baseline_jobs(found: Iterable[Wanted]) -> list[dict[str, Any]]:
     """The jobs for what is wanted; of a model that several pull requests want, the first one's baseline is trained."""
-    first: dict[Name, Wanted] = {}
+    first: dict[tuple[Name, str], Wanted] = {}
     for wanted in found:
-        first.setdefault(wanted.model.name, wanted)
+        first.setdefault((wanted.model.name, wanted.label), wanted)
     return [pack.job for pack in packs(first.values())]
 
 
-def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> tuple[Sha, tuple[int, ...]] | None:
-    """The commit of the guarded branch whose model has to be trained, and those seeds that no verdict has."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Missing:
+    """What nobody has the files of: a commit of the guarded branch, and the seeds to train from it."""
+
+    commit: Sha
+    seeds: tuple[int, ...]
+    label: str = ""
+
+
+def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Iterator[_Missing]:
+    """The commits of the guarded branch whose model has to be trained: the baseline, and anchors that have expired."""
     point, seeds = assignment.points.get(planned.name), tuple(range(assignment.wanted(planned).baseline))
-    if point is None or point.train or point.entry is None:
-        return (point.train, seeds) if point and point.train else None
-    if not are_gone(run, point.entry):
-        seeds = assignment.lacking(planned, point.entry)
-    return (point.entry.commit, seeds) if seeds else None
+    if point is not None and point.train:
+        yield _Missing(commit=point.train, seeds=seeds)
+    elif point is not None and point.entry is not None:
+        missing = seeds if are_gone(run, point.entry) else assignment.lacking(planned, point.entry)
+        if missing:
+            yield _Missing(commit=point.entry.commit, seeds=missing)
+    for each in assignment.apart(planned):
+        if are_gone(run, each.files):
+            files, commit = each.files.files, each.entry.commit
+            yield _Missing(commit=commit, seeds=tuple(file.seed for file in files), label=f"+anchor-{commit[:7]}")
 
 
 def _as_committed(assignment: Assignment, planned: PlannedModel) -> PlannedModel:
@@ -646,7 +697,8 @@ def _request(run: CIRun, assignment: Assignment, report: Report, accepted: Path)
     """What the verdict lacks, for one more attempt of this very training; None where it lacks nothing."""
     decision, following = assignment.decision, assignment.decision.attempt.number + 1
     waves = {each.model: each for each in map(next_wave, report.verdict.models) if each is not None}
-    open_ = report.verdict.outcome not in {Outcome.FAIL, Outcome.ERROR}  # more seeds would change nothing of that
+    outcome = worst(map(without_anchors, report.verdict.models))
+    open_ = outcome not in {Outcome.FAIL, Outcome.ERROR}  # more seeds would change nothing of that
     if not waves or not open_ or decision.trial or decision.instead_of is not None:
         return None
     tried = [each for each in decision.waves if any(each.of(of.name, of.key) for of in assignment.plan.stale)]
@@ -699,8 +751,16 @@ def _earlier(model: ModelReport, accepted: Path) -> Iterator[EarlierSeed]:
 
 def _seeds(assignment: Assignment, *, baseline: bool = False) -> dict[Name, int]:
     """How many seeds of each model may be looked for."""
-    wanted = ((each.name, assignment.wanted(each)) for each in assignment.plan.stale)
-    return {name: each.baseline if baseline else each.candidate for name, each in wanted}
+    return {
+        each.name: max(_seeds_of_branch(assignment, each)) if baseline else assignment.wanted(each).candidate
+        for each in assignment.plan.stale
+    }
+
+
+def _seeds_of_branch(assignment: Assignment, planned: PlannedModel) -> Iterator[int]:
+    """How many seeds the baseline has, and each anchor."""
+    yield assignment.wanted(planned).baseline
+    yield from (file.seed + 1 for each in assignment.apart(planned) for file in each.files.files)
 
 
 def _context(run: CIRun, assignment: Assignment) -> dict[str, Any]:
@@ -775,7 +835,9 @@ class ModelJudge:
         if candidate.problem is not None:
             return False
         baselines = self._baselines(planned, candidate)
-        sides = [candidate, *(side.files for side in baselines if isinstance(side.files, SeedRuns))]
+        anchors = [each.files for each in self._anchors(planned, baselines)]
+        others = (each for each in (*(each.files for each in baselines), *anchors) if isinstance(each, SeedRuns))
+        sides = [candidate, *others]
         files = [each.file for side in sides for each in side.runs if isinstance(each.file, Path)]
         hand_over(self.rules.of(planned.name), files, written, progress=self.run.console.say)
         return True
@@ -793,6 +855,8 @@ class ModelJudge:
             past=tuple(entry for entry in self.assignment.past if entry.model == planned.name),
             waves=self.assignment.waves(planned),
             live=self._live(planned),
+            anchors=self._anchors(planned, baselines),
+            releases=tuple(each for each in self.assignment.releases if each.model == planned.name),
             head=self.assignment.planning.configs.head.model(planned.name),
         )
         return request, baselines
@@ -865,6 +929,32 @@ class ModelJudge:
         if point.train is None:
             return (Against(files=self._or_trained(planned, entry, judged), compared=point.compared),)
         return tuple(against(point, self._trained_baseline(planned), judged))
+
+    def _anchors(self, planned: PlannedModel, baselines: Sequence[Against]) -> tuple[AnchorFiles, ...]:
+        """The anchors' judged files; where they have expired, what this run trained from their commits."""
+        found = self.assignment.anchors.get(planned.name, ())
+        known = {each.compared.key: each.files for each in baselines if each.compared is not None}
+        return tuple(
+            AnchorFiles(
+                anchor=each, files=there if isinstance(there, SeedRuns) else self._anchor(planned, each, number)
+            )
+            for number, each in enumerate(found)
+            for there in (known.get(each.entry.key),)
+        )
+
+    def _anchor(self, planned: PlannedModel, anchor: Anchor, number: int) -> SeedRuns | Problem:
+        folder = self.baselines.folder / "anchors" / planned.name / str(number)
+        found = judged_files(self.run, anchor.files, folder)
+        if isinstance(found, SeedRuns):
+            return found
+        if found.cause != "gone":
+            return as_anchor(found)
+        trained = self.baselines.seeds(planned, [each.seed for each in anchor.files.files], anchor.entry.key)
+        wrong = trained.problem
+        if wrong is None:
+            return trained
+        cause = "not-trained" if trained.failures else "fault"
+        return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=wrong.detail)
 
     def _committed(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
         """What a trial is compared with: the committed parameters."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,22 @@ from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
 from mlbot.judging.run_data import training_data
-from mlbot.ledger.entries import Compared, DeploymentEntry, SeedCount, Source, VerdictEntry
+from mlbot.ledger.entries import (
+    AnchorModel,
+    Compared,
+    DeploymentEntry,
+    Entry,
+    ReleaseEntry,
+    SeedCount,
+    Since,
+    Source,
+    VerdictEntry,
+)
 from mlbot.ledger.queries import metric_history, seed_history
 from mlbot.lib import figures
 from mlbot.lib.record import Digest, Name, Params, Sha
 from mlbot.lib.tree import is_url
+from mlbot.plan.anchor import Anchor
 from mlbot.plan.comparison_point import Point
 from mlbot.plan.content_key import Side as PlannedSide
 from mlbot.plan.plan import PlannedModel, Subject
@@ -39,9 +51,18 @@ from mlbot.report.words import open_gates
 from mlbot.training.run_predict import Asking, RuleSource
 from mlbot.training.run_train import SeedRuns, links_to, unfetched
 from mlbot.training.trial import trial_key
-from mlbot.verdict.decide import NO_HOLDOUT, Evidence, decide, policy_digest, removal_digest, rules_digest
+from mlbot.verdict.decide import (
+    NO_HOLDOUT,
+    Evidence,
+    anchor_gates,
+    decide,
+    policy_digest,
+    removal_digest,
+    rules_digest,
+)
 from mlbot.verdict.seeds import Determinism, SeedDesign, Seeds, Wave, determinism
 from mlbot.verdict.verdict import (
+    AnchorSide,
     Commits,
     Comparison,
     Evaluation,
@@ -201,6 +222,18 @@ class Against:
     compared: Compared | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnchorFiles:
+    """An anchor with its files, or why they cannot be had."""
+
+    anchor: Anchor
+    files: SeedRuns | Problem
+
+    def is_baseline(self, compared: Compared | None) -> bool:
+        """Whether the baseline is this very model."""
+        return compared is not None and compared.key == self.anchor.entry.key
+
+
 def against(point: Point, trained: SeedRuns | Problem, judged: SeedRuns | Problem | None) -> Iterator[Against]:
     """The baselines of a tip that nobody has judged: what was trained of it, and the last usable model.
 
@@ -234,6 +267,9 @@ class JudgeRequest:
     past: tuple[VerdictEntry, ...] = ()
     """The model's verdicts in the ledger; their seeds tell how much a seed moves a metric."""
     live: Live | None = None
+    anchors: tuple[AnchorFiles, ...] = ()
+    releases: tuple[ReleaseEntry, ...] = ()
+    """The model's versions; the best of them is a second anchor, which is shown and never gates."""
     head: Model | None = None
     holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
@@ -300,6 +336,15 @@ class JudgeRequest:
     def count(self) -> SeedCount:
         """How many seeds each side has."""
         return SeedCount(candidate=len(self.candidate.runs), baseline=len(self.others.runs))
+
+    @property
+    def apart(self) -> tuple[SeedRuns, ...]:
+        """The files of the anchors that have to be scored, because they are not the baseline's."""
+        return tuple(each.files for each in self.anchors if isinstance(each.files, SeedRuns) and not self.has(each))
+
+    def has(self, anchor: AnchorFiles) -> bool:
+        """Whether an anchor is the baseline, so that its files are there."""
+        return isinstance(self.baseline, SeedRuns) and anchor.is_baseline(self.compared)
 
     @property
     def others(self) -> SeedRuns:
@@ -373,15 +418,18 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     holdout = _read(request, progress)
     if isinstance(holdout, Problem):
         return request.with_problem(holdout)
-    candidate, baseline, live = _score(request, holdout, progress, limits)
-    changed = _changed(request, candidate, baseline)
+    found = _score(request, holdout, progress, limits)
+    changed = _changed(request, found)
     if changed is not None:
         return request.with_problem(changed)
-    result = _measure(request, holdout, candidate, baseline)
+    result = _measure(request, holdout, found.candidate, found.baseline)
     result = replace(result, holdout=holdout.record, slices=_slices(model, holdout.record))
-    if live is None or candidate.problem is not None:
+    if found.candidate.problem is not None:
         return result
-    return replace(result, versus=_versus(request, holdout, candidate, live))
+    result = with_anchors(result, _Beside(request=request, holdout=holdout, scored=found))
+    return (
+        result if found.live is None else replace(result, versus=_versus(request, holdout, found.candidate, found.live))
+    )
 
 
 def opened(rule: Rule) -> "HoldoutData | Problem":
@@ -426,25 +474,41 @@ def _read(request: JudgeRequest, progress: Callable[[str], None]) -> "HoldoutDat
 _ALONE = Commits(head="0" * 40, base=None, policy=None, guarded="")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _ScoredAll:
+    """The files of every side."""
+
+    candidate: _Scored
+    baseline: _Scored | None
+    anchors: tuple[_Scored, ...]  # in the order of the request's that are scored for themselves
+    live: "Scored | Problem | None"
+
+
 def _score(
     request: JudgeRequest, holdout: "HoldoutData", progress: Callable[[str], None], limits: "Limits | None"
-) -> "tuple[_Scored, _Scored | None, Scored | Problem | None]":
-    """Score the files of both sides, and the one in production, in one reading of the holdout."""
+) -> _ScoredAll:
+    """Score the files of both sides, of the anchors and the one in production, in one reading of the holdout."""
     ours = [run.file if request.rule.problem is None else request.rule.problem for run in request.candidate.runs]
-    others = request.others.runs
-    live = request.live.file if request.live else None
-    files = [*ours, *(run.file for run in others), *([live] if live else [])]
+    others, live = request.others.runs, request.live.file if request.live else None
+    sides = [ours, [run.file for run in others], *([run.file for run in each.runs] for each in request.apart)]
+    files = [*chain.from_iterable(sides), *([live] if live else [])]
     paths = [file for file in files if isinstance(file, Path)]
     progress(f"{request.model.name}: scoring {figures.plural(len(paths), 'model file')} on {holdout.rows:,} rows")
     first = sum(isinstance(file, Path) for file in ours)
     # The two files that ship are timed in turn.
     shipped = [0] * isinstance(ours[0], Path) + [first] * (bool(others) and isinstance(others[0].file, Path))
     scored = iter(ask(request.rule, paths, holdout, progress=progress, limits=limits, shipped=shipped))
-    results = tuple(file if isinstance(file, Problem) else next(scored) for file in files)
-    end = len(ours) + len(others)
-    candidate = _Scored(seeds=tuple(run.seed for run in request.candidate.runs), results=results[: len(ours)])
-    baseline = _Scored(seeds=tuple(run.seed for run in others), results=results[len(ours) : end])
-    return candidate, baseline if others else None, results[end] if live else None
+    results = iter([file if isinstance(file, Problem) else next(scored) for file in files])
+    candidate, baseline, *anchors = (
+        _Scored(seeds=tuple(run.seed for run in side.runs), results=tuple(islice(results, len(side.runs))))
+        for side in (request.candidate, request.others, *request.apart)
+    )
+    return _ScoredAll(
+        candidate=candidate,
+        baseline=baseline if others else None,
+        anchors=tuple(anchors),
+        live=next(results, None),
+    )
 
 
 def ask(
@@ -482,10 +546,11 @@ def limits_of(model: Model) -> "Limits":
     )
 
 
-def _changed(request: JudgeRequest, *sides: _Scored | None) -> Problem | None:
+def _changed(request: JudgeRequest, found: _ScoredAll) -> Problem | None:
     """The first file that is not what its training left: a later training on this machine could have written it."""
-    results = [result for side in sides if side is not None for result in side.results]
-    for run, result in zip((*request.candidate.runs, *request.others.runs), results, strict=True):
+    sides = (found.candidate, *([found.baseline] if found.baseline else []), *found.anchors)
+    runs = chain(request.candidate.runs, request.others.runs, *(side.runs for side in request.apart))
+    for run, result in zip(runs, chain.from_iterable(side.results for side in sides), strict=True):
         if run.digest and not isinstance(result, Problem) and result.digest != run.digest:
             return Problem.of(Reason.MODEL_REFUSED, "changed", seed=run.seed)
     return None
@@ -594,10 +659,13 @@ def _metric_plan(request: JudgeRequest, candidate: _Scored, holdout: "HoldoutDat
     )
 
 
-def _seed_history(request: JudgeRequest, holdout: Digest, metric: str, slice_: str | None) -> "SeedHistory | None":
+def _seed_history(
+    request: JudgeRequest, holdout: Digest, metric: str, slice_: str | None, *, but: Digest | None = None
+) -> "SeedHistory | None":
+    """What past recipes say of the seeds; not those that are judged, nor the anchor that is asked."""
     from mlbot.stats.recipe import SeedHistory
 
-    own = [key for key in (request.key, request.base_key) if key is not None]
+    own = [key for key in (request.key, request.base_key, but) if key is not None]
     found = seed_history(request.past, request.model.name, metric, slice_, holdout, own)
     return SeedHistory(variance=found.variance, df=found.df) if found else None
 
@@ -685,6 +753,122 @@ def _versus(
     return tuple(each for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
 
+Beside = Callable[["AnchorFiles | None"], "Sequence[Comparison] | Problem"]
+"""The candidate's seeds beside those of an anchor (None: of the baseline, in the place of one that is gone), all at
+once: an anchor is asked by one look, with 90 % intervals."""
+
+
+def with_anchors(result: JudgeResult, beside: Beside) -> JudgeResult:
+    """The result with what the candidate is beside each anchor, and the gates that ask it."""
+    if result.evidence.problem is not None:
+        return result
+    sides = tuple(_anchor_side(result.request, each, beside) for each in result.request.anchors)
+    asked = anchor_gates(result.request.model.gates, chain.from_iterable(each.gates for each in sides))
+    gates = (*result.evidence.gates, *asked)
+    return replace(result, evidence=result.evidence.model_copy(update={"anchors": sides, "gates": gates}))
+
+
+def _anchor_side(request: JudgeRequest, each: AnchorFiles, beside: Beside) -> AnchorSide:
+    anchor, own = each.anchor, request.has(each)
+    found = each.files if isinstance(each.files, Problem) else beside(each)
+    if isinstance(found, Problem) and is_lost(found):
+        return _replaced(request, anchor, found, beside)
+    if isinstance(found, Problem):
+        return AnchorSide(model=anchor.model, gates=() if found.cause == NOT_HERE else anchor.gates, problem=found)
+    return AnchorSide(model=anchor.model, gates=anchor.gates, baseline=own, comparisons=_asked(request, anchor, found))
+
+
+def _replaced(request: JudgeRequest, anchor: Anchor, why: Problem, beside: Beside) -> AnchorSide:
+    """The baseline in the place of an anchor that is gone; where there is none, nothing is asked."""
+    there = isinstance(request.baseline, SeedRuns) and request.compared is not None
+    found = beside(None) if there else why
+    if request.compared is None or isinstance(found, Problem):
+        return AnchorSide(model=AnchorModel(since=Since.LOST), lost=anchor.model, problem=why)
+    facts = request.compared.model_dump(include={"commit", "key", "digest", "judged"})
+    return AnchorSide(
+        model=AnchorModel(since=Since.LOST, **facts),
+        gates=anchor.gates,
+        baseline=True,
+        comparisons=_asked(request, anchor, found),
+        lost=anchor.model,
+        problem=why,
+    )
+
+
+def _asked(request: JudgeRequest, anchor: Anchor, found: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    wanted = {(gate.metric, gate.slice) for gate in request.model.gates if gate.subject in anchor.gates}
+    return tuple(each for each in found if (each.metric, each.slice) in wanted)
+
+
+NOT_HERE, _GONE = "not-here", frozenset({"gone", "not-trained", "cannot-score"})
+
+
+def is_lost(why: Problem) -> bool:
+    """Whether an anchor is gone for good, so that another model takes its place; a fault may be over the next time."""
+    return why.reason is Reason.ANCHOR_UNREACHABLE and why.cause in _GONE
+
+
+def as_anchor(why: Problem) -> Problem:
+    """Why a baseline could not be had, said of an anchor."""
+    cause = "not-trained" if why.cause == "not-trained" else "fault"
+    return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=why.detail)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Beside:
+    """Compares the scored files of a candidate with those of its anchors."""
+
+    request: JudgeRequest
+    holdout: "HoldoutData"
+    scored: _ScoredAll
+
+    def __call__(self, anchor: AnchorFiles | None) -> Sequence[Comparison] | Problem:
+        side = self._side(anchor)
+        if side is None or side.problem is not None:
+            return _unaskable(side)
+        key = anchor.anchor.entry.key if anchor else self.request.compared.key if self.request.compared else None
+        return self._compared(side, key)
+
+    def _side(self, anchor: AnchorFiles | None) -> _Scored | None:
+        if anchor is None or self.request.has(anchor):
+            return self.scored.baseline
+        apart = [
+            each for each in self.request.anchors if not self.request.has(each) and isinstance(each.files, SeedRuns)
+        ]
+        return self.scored.anchors[apart.index(anchor)]
+
+    def _compared(self, side: _Scored, key: Digest | None) -> Sequence[Comparison] | Problem:
+        from mlbot.judging.run_measure import measure
+
+        request, candidate = self.request, self.scored.candidate
+        plan = _metric_plan(request, candidate, self.holdout)
+        if isinstance(plan, Problem):
+            return plan
+        gated = {(gate.metric, gate.slice) for gate in request.model.gates if gate.bound is Bound.MAX_REGRESSION}
+        metrics = tuple(each for each in plan.metrics if each.name in {metric for metric, _ in gated})
+        parts = {*chain.from_iterable(each.slices for each in metrics), *(slice_ for _, slice_ in gated)}
+        known = determinism(request.past, request.model.name, key, None) is Determinism.KNOWN
+        pair = replace(
+            plan,
+            metrics=metrics,
+            history=partial(_seed_history, request, self.holdout.record.digest, but=key),
+            design=SeedDesign(),
+            family=1,
+            deterministic=(plan.deterministic[0], known),
+        )
+        masks = {name: mask for name, mask in self.holdout.masks.items() if name in parts}
+        return measure(pair, _rows(self.holdout, candidate, side), masks).comparisons
+
+
+def _unaskable(scored: _Scored | None) -> Problem:
+    """Why an anchor's files cannot be scored today: where it is no fault, none of them will ever be again."""
+    problem = scored.problem if scored else None
+    if problem is None:
+        return Problem.of(Reason.ANCHOR_UNREACHABLE)
+    cause = "not-evaluated" if problem.reason in _FAULTS else "cannot-score"
+    return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=problem.detail)
+
+
 def evidence_of(
     planning: Planning, results: Iterable[JudgeResult], data: Sequence[DataReport] = ()
 ) -> tuple[Evidence, ...]:
@@ -756,6 +940,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         compared=request.compared,
         rules=request.rules,
         comparisons=result.evidence.comparisons,
+        anchors=result.evidence.anchors,
         flips=result.evidence.flips,
         latency=result.evidence.latency,
         items=result.items,
@@ -770,7 +955,8 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         production=production(request.live.entry, result.versus) if request.live else None,
         history=_history(result),
     )
-    notices = model_notices(report, result.evidence, request.head)
+    known: tuple[Entry, ...] = (*request.past, *request.releases)
+    notices = model_notices(report, result.evidence, request.head, known)
     return report.model_copy(update={"notices": notices, "open": open_gates(report)})
 
 

@@ -24,16 +24,20 @@ from mlbot.git.repository import Repository
 from mlbot.github.job import locate
 from mlbot.judging.run_changes import data_changes
 from mlbot.judging.run_data import check_data
-from mlbot.judging.run_files import live_locally
+from mlbot.judging.run_files import live_locally, stored_locally
 from mlbot.judging.run_judge import (
+    NOT_HERE,
     Against,
+    AnchorFiles,
     JudgeRequest,
     JudgeResult,
     Rule,
     Rules,
     against,
+    as_anchor,
     ask,
     evidence_of,
+    is_lost,
     judge,
     judge_against,
     model_report,
@@ -42,10 +46,11 @@ from mlbot.judging.run_judge import (
     rules_of,
 )
 from mlbot.judging.waivers import ended
-from mlbot.ledger.entries import WaiverEntry
+from mlbot.ledger.entries import ReleaseEntry, WaiverEntry
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
+from mlbot.plan.anchor import Anchor, anchored_gates, anchors_of
 from mlbot.plan.comparison_point import (
     BranchHistory,
     Point,
@@ -226,7 +231,9 @@ class _Pointed:
     planning: Planning
     points: Mapping[str, Point]
     history: BranchHistory
+    releases: tuple[ReleaseEntry, ...]
     rules: Mapping[str, Digest]
+    pushed: bool  # whether the verdict is one of the guarded branch's own commit, for the ledger
 
 
 def _pointed(work: Work, planning: Planning) -> _Pointed:
@@ -245,7 +252,15 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
     else:
         points = comparison_points(plan.stale, history, commits.base, rules)
         plan = without_restored(plan, points)
-    return _Pointed(planning=planning.with_plan(plan), points=points, history=history, rules=rules)
+    released = read_local(work.repository.root, "release").entries
+    return _Pointed(
+        planning=planning.with_plan(plan),
+        points=points,
+        history=history,
+        releases=tuple(each for each in released if isinstance(each, ReleaseEntry)),
+        rules=rules,
+        pushed=work.pushed,
+    )
 
 
 def _before_training(planning: Planning, rules: Rules, console: Console) -> "dict[str, HoldoutData | Problem | None]":
@@ -339,6 +354,8 @@ class _Judging:
             planned=planned,
             past=tuple(each for each in self.pointed.history.verdicts if each.model == planned.name),
             live=live_locally(self.trainer.planning.configs.policy, root, planned.name, folder),
+            anchors=() if fewer else self._anchors(planned, folder),
+            releases=tuple(each for each in self.pointed.releases if each.model == planned.name),
             head=self.trainer.planning.configs.head.model(planned.name),
         )
         return judge_against(request, baselines, progress=self.console.say)
@@ -368,6 +385,37 @@ class _Judging:
         if isinstance(tried, Problem) or first.problem:
             return first
         return SeedRuns(runs=(*first.runs, *self._runs(planned, seeds[1:])))
+
+    def _anchors(self, planned: PlannedModel, folder: Path) -> tuple[AnchorFiles, ...]:
+        """The anchors with the files that are trained already or stored; only for the ledger they are trained."""
+        point, pushed = self.pointed.points[planned.name], self.pointed.pushed
+        asked = anchored_gates(self.rules.of(planned.name).model)
+        before = self.trainer.planning.commits.head if pushed else None
+        found = anchors_of(self.pointed.history, planned.name, asked, self.pointed.releases, before=before)
+        # Where an anchor is the baseline, the baseline's files are its own.
+        there = {point.entry.key} if point.entry is not None and point.train is None else set()
+        return tuple(
+            AnchorFiles(anchor=each, files=self._anchor_files(planned, each, folder / str(number)))
+            if each.entry.key not in there
+            else AnchorFiles(anchor=each, files=SeedRuns(runs=()))
+            for number, each in enumerate(found)
+        )
+
+    def _anchor_files(self, planned: PlannedModel, anchor: Anchor, folder: Path) -> SeedRuns | Problem:
+        trainer, seeds = self.trainer, [each.seed for each in anchor.files.files]
+        known = trainer.trained(planned.name, anchor.entry.commit, seeds)
+        if known is not None:
+            return known
+        root = trainer.planning.repository.project
+        stored = stored_locally(trainer.planning.configs.policy, root, anchor.files, folder)
+        if isinstance(stored, SeedRuns):
+            return stored
+        if not self.pointed.pushed:
+            return Problem.of(Reason.ANCHOR_UNREACHABLE, NOT_HERE, why=stored.detail)
+        if not is_lost(stored):
+            return stored
+        trained = trainer.baseline(planned, anchor.entry.commit, len(seeds))
+        return as_anchor(trained) if isinstance(trained, Problem) else trained
 
     def _runs(self, planned: PlannedModel, seeds: Sequence[int] = ()) -> tuple[SeedRun, ...]:
         """What the candidate's seeds left; a model that cannot be had is a fault of this model alone."""

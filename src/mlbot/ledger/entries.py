@@ -80,6 +80,36 @@ class Compared(Record):
     judged: Time | None = None
 
 
+class Since(StrEnum):
+    """Why a model is a gate's anchor. A closed list."""
+
+    FIRST = "first"  # the baseline of the first verdict that asked
+    BETTER = "better"  # than the anchor before it, beyond noise
+    RELEASED = "released"
+    WAIVED = "waived"  # somebody with the right to answered for what it loses
+    LOST = "lost"  # the anchor before it could not be had or asked any more, so that the baseline is it
+
+
+class AnchorModel(Record):
+    """The earlier model of the guarded branch that a gate holds candidates up against, besides the baseline."""
+
+    since: Since
+    version: VersionText | None = None  # it was released as
+    commit: Sha | None = None
+    key: Digest | None = None
+    digest: Digest | None = None  # of the file that shipped
+    judged: Time | None = None
+
+
+class AnchorAsked(Record):
+    """What a verdict says of a gate's anchor: which one it asked, and whether another model is it from now on."""
+
+    gate: Gate  # the subject
+    key: Digest  # of the model that was asked
+    moved: Literal[Since.BETTER, Since.WAIVED] | None = None  # to the model of this verdict
+    lost: Digest | None = None  # the key of the anchor in whose place it was asked, because that one is gone
+
+
 class StoredFile(FileDigest):
     """One seed's model file and where its bytes are."""
 
@@ -132,6 +162,7 @@ class VerdictEntry(_OfModel):
     compared: Compared | None = None
     deterministic: bool | None = None  # whether its seeds all gave the same predictions; None where nobody knows
     recipe: Digest | None = None  # of all that decides that: the content without the training data
+    anchors: tuple[AnchorAsked, ...] | None = None  # of each gate that has one; None where none was asked
     time: Time
 
     @property
@@ -501,7 +532,7 @@ KINDS: tuple[Kind, ...] = (
 )
 
 _OF_JUDGED = frozenset(
-    {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"}
+    {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch", "anchors"}
 )
 LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
     {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file", "sealed"})}

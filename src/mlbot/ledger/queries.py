@@ -7,7 +7,7 @@ on a date needs times, and there a time that contradicts the counters is not bel
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from statistics import variance
+from statistics import mean, variance
 from typing import TypeVar
 
 from mlbot.gates.outcome import Outcome
@@ -109,6 +109,36 @@ def metric_history(entries: Iterable[Entry], model: Name, metric: str, holdout: 
         if values
     ]
     return tuple(found)
+
+
+class ReleasedValue(Record):
+    """What a metric came to for a released model: the mean over its seeds."""
+
+    version: str
+    digest: Digest
+    value: float
+
+
+def best_release(
+    entries: Iterable[Entry], model: Name, subject: tuple[str, str | None], holdout: Digest, *, worse: int
+) -> ReleasedValue | None:
+    """The release with the best value of a metric on a slice, of those that were judged on this very holdout.
+
+    `worse` is `Direction.worse`. It is known from the ledger's figures alone, so nothing is scored for it.
+    """
+    known = [*entries]
+    versions = {(each.key, each.digest): each.version for each in releases(known, model)}
+    if not versions:
+        return None
+    found = [
+        ReleasedValue(version=version, digest=entry.digest, value=mean(values))
+        for entry in verdicts(known)
+        if entry.model == model and entry.holdout == holdout and entry.digest is not None
+        for version in (versions.get((entry.key, entry.digest)),)
+        for values in (_values(entry, *subject),)
+        if version is not None and values
+    ]
+    return min(found, key=lambda each: worse * each.value, default=None)
 
 
 def _values(entry: VerdictEntry, metric: str, slice_: str | None) -> Sequence[float]:

@@ -80,6 +80,19 @@ class BranchHistory:
         return {model: tuple(each) for model, each in found.items()}
 
     @cached_property
+    def _in_order(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
+        found: dict[Name, list[VerdictEntry]] = {}
+        for each in sorted(self.verdicts, key=lambda each: (self.chain[each.commit], each.order)):
+            if each.outcome in USABLE and each.files:
+                found.setdefault(each.model, []).append(each)
+        return {model: tuple(each) for model, each in found.items()}
+
+    def usable_of(self, model: Name, *, before: Sha | None = None) -> tuple[VerdictEntry, ...]:
+        """Every verdict that left a usable model, whatever a newer one says of it, in the order of the branch."""
+        end = self.chain.get(before, 0) if before else len(self.chain)
+        return tuple(each for each in self._in_order.get(model, ()) if self.chain[each.commit] < end)
+
+    @cached_property
     def judged(self) -> frozenset[Name]:
         """The models with any verdict, whatever it came to."""
         return frozenset(each.model for each in self.verdicts)

@@ -40,6 +40,7 @@ class Pack(Record):
     expected_s: Seconds | None = None  # None: the ledger does not know
     commit: Sha | None = None  # the commit to train from; None: the one that is planned
     overrides: Params = Field(default_factory=dict)  # the parameters of a trial
+    label: str = ""  # what tells it from other packs of its models
 
     @property
     def job(self) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Pack(Record):
     @property
     def place(self) -> tuple[object, ...]:
         """What trainings in one job have to share."""
-        return self.runs_on, self.commit or "", json.dumps(self.overrides, sort_keys=True)
+        return self.runs_on, self.commit or "", self.label, json.dumps(self.overrides, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,12 +68,14 @@ class Wanted:
     commit: Sha | None = None
     overrides: Params | None = None
     seeds: tuple[int, ...] | None = None  # those that lack; None: all that are trained at first
+    label: str = ""  # what tells it from another commit of the same model that is trained too
     known_s: float | None = None  # what one seed took when the guarded branch's was trained; None: nobody knows
 
     def pack(self, seeds: Sequence[int], suffix: str = "") -> Pack:
         """Some of its seeds in one job."""
         return Pack(
-            name=f"{self.model.name}{'+trial' if self.overrides else ''}{suffix}",
+            name=f"{self.model.name}{'+trial' if self.overrides else ''}{self.label}{suffix}",
+            label=self.label,
             trainings={self.model.name: tuple(seeds)},
             runs_on=self.model.runs_on,
             timeout_s=self.model.timeout_s * len(seeds),
@@ -169,7 +172,7 @@ def _together(group: Sequence[Pack]) -> Pack:
     name = next(iter(first.trainings))
     return first.model_copy(
         update={
-            "name": f"{name}+{more}" if more else first.name,
+            "name": f"{name}{first.label}+{more}" if more else first.name,
             "trainings": trainings,
             "timeout_s": sum(pack.timeout_s for pack in group),
             "expected_s": None if None in times else sum(time for time in times if time is not None),

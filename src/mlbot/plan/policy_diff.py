@@ -82,6 +82,7 @@ def _model_rules(model: Model) -> Iterator[tuple[_Rule, _Value]]:
         yield ("slice", model.name, part.name), part
     for metric in model.metrics:
         yield ("metric", model.name, metric.name), metric
+    yield ("setting", model.name, "anchor"), str(model.anchor).lower()
     yield ("setting", model.name, "train.seeds"), _seeds(model.train.seeds)
     depends = model.train.depends
     yield ("setting", model.name, "train.depends"), "the whole repository" if depends is None else ", ".join(depends)

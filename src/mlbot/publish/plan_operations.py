@@ -1,19 +1,23 @@
 """From a verdict to what is done with it on GitHub. No place here writes anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from math import ceil
+from typing import Literal
 
 from mlbot.config.errors import Document
 from mlbot.events.github import Attempt, Id, OpenHead, State, WebUrl
+from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging.admission import is_outdated
 from mlbot.ledger.entries import (
     Actor,
+    AnchorAsked,
     Entry,
     LookEntry,
     RequestEntry,
     SeedValues,
+    Since,
     StoredFile,
     Time,
     VerdictEntry,
@@ -460,8 +464,29 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         compared=model.compared,
         deterministic=verdict.seeds.candidate_deterministic if verdict.seeds else None,
         recipe=verdict.seeds.recipe if verdict.seeds else None,
+        anchors=tuple(_anchors(model)) or None,
         time=origin.time,
     )
+
+
+def _anchors(model: ModelReport) -> Iterator[AnchorAsked]:
+    """What the verdict says of each gate's anchor, for whoever looks for it later (`mlbot.plan.anchor`)."""
+    results = {(each.gate.subject, each.gate.bound): each for each in model.verdict.gates}
+    for side in model.anchors:
+        key, lost = side.model.key, side.lost.key if side.lost else None
+        if key is None:
+            continue
+        for subject in side.gates:
+            # Where the anchor is the baseline, a loss that fails against it is asked once, and waived once.
+            own = results.get((subject, Bound.MAX_REGRESSION)) if side.baseline else None
+            moved = _moved(results.get((subject, Bound.ANCHOR), own))
+            yield AnchorAsked(gate=subject, key=key, moved=moved, lost=lost)
+
+
+def _moved(result: GateResult | None) -> Literal[Since.BETTER, Since.WAIVED] | None:
+    if result is not None and result.waived is not None:
+        return Since.WAIVED
+    return Since.BETTER if result is not None and result.reason is Reason.ABOVE_ANCHOR else None
 
 
 def _duration(model: ModelReport) -> float | None:

@@ -88,6 +88,15 @@ def gates(model: ModelReport, rows: Sequence[tables.GateRow]) -> str:
     )
 
 
+def anchors(report: Report, model: ModelReport) -> str:
+    """What gates come to beside the earlier models that they ask too; folded where no loss is near what is allowed."""
+    blocks = tables.anchor_blocks(model, report.verdict.commits.guarded)
+    if not blocks:
+        return ""
+    near = any(each.near for each in blocks)
+    return fill("comment/anchors.md.j2", blocks=blocks, near=near, summary=tables.anchor_summary(blocks), icons=ICONS)
+
+
 def reasons(report: Report, model: ModelReport) -> str:
     """What the gates' figures do not show: why, what would settle it, who answered for it."""
     notes = tables.gate_notes(report, model)
@@ -395,6 +404,7 @@ def _model(report: Report, model: ModelReport, picture: Picture | None, *, headi
         ("notices", 2, notices(model.notices)),
         ("gates", 3, gates(model, rows)),
         ("reasons", 3, reasons(report, model)),
+        ("losses since earlier models", 4, anchors(report, model)),
         ("training logs", 4, failures(model)),
         ("negative flips", 4, flips(model)),
         ("items", 4, items(model)),

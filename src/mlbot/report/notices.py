@@ -8,7 +8,8 @@ from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.gates.metric import Bound, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import DeploymentEntry, Entry
-from mlbot.ledger.queries import Looks, count_looks, live, look_folder
+from mlbot.ledger.queries import Looks, best_release, count_looks, live, look_folder
+from mlbot.lib import figures
 from mlbot.lib.record import Name, Params
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.plan.plan import Plan
@@ -25,8 +26,9 @@ from mlbot.report.report import (
     Report,
 )
 from mlbot.report.words import clear_change
+from mlbot.stats.anchor import TOLERANCE
 from mlbot.verdict.decide import Evidence, decide
-from mlbot.verdict.verdict import Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
+from mlbot.verdict.verdict import AnchorSide, Commits, Comparison, Evaluation, Method, ModelVerdict, Problem, Score
 
 _PARITY_WORTH_SAYING = 0.01
 """Labels that differ on more than this share of rows, between estimator and ONNX file or within it, are no rounding."""
@@ -43,8 +45,13 @@ def run_notices(plan: Plan) -> tuple[Notice, ...]:
     return tuple(_run_notices(plan))
 
 
-def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -> tuple[Notice, ...]:
-    """What a reader should know of one model besides its gates; `head` is the model as head's config has it."""
+def model_notices(
+    report: ModelReport, evidence: Evidence, head: Model | None, known: Sequence[Entry] = ()
+) -> tuple[Notice, ...]:
+    """What a reader should know of one model besides its gates.
+
+    `head` is the model as head's config has it, `known` its verdicts and releases in the ledger.
+    """
     return (
         *_baseline_notices(evidence, report.verdict),
         *_claim_notices(report.candidate_training, evidence.candidate),
@@ -52,6 +59,8 @@ def model_notices(report: ModelReport, evidence: Evidence, head: Model | None) -
         *(notice(NoticeCode.MORE_SEEDS, wave=wave) for wave in report.waves),
         *_preview_notices(evidence, head, report.verdict),
         *_production_notices(report.production, evidence),
+        *_anchor_notices(evidence.anchors),
+        *_release_notices(report, evidence, known),
         *_parity_notices(report.candidate_training),
         *_asked_notices(report),
         *_label_notices(report),
@@ -215,6 +224,42 @@ def _production_notices(production: Production | None, evidence: Evidence) -> It
             moved=f"{words.subject(gate)} {words.movement(comparison)}",
             limit=words.limit_figure(gate),
         )
+
+
+def _anchor_notices(anchors: Iterable[AnchorSide]) -> Iterator[Notice]:
+    """An anchor that is another one from now on, or that nobody asked here."""
+    for side in anchors:
+        if side.lost is not None:
+            since = words.since(side.lost)
+            yield notice(NoticeCode.ANCHOR_REPLACED, warning=True, why=side.problem, since=since, asked=side.gates)
+        elif side.problem is not None and not side.gates:
+            yield notice(NoticeCode.ANCHOR_NOT_ASKED, why=side.problem, since=words.since(side.model))
+
+
+def _release_notices(report: ModelReport, evidence: Evidence, known: Sequence[Entry]) -> Iterator[Notice]:
+    """Each release moves the anchor, so what several of them lost is said by the best one; it asks no gate."""
+    for gate in evidence.gates:
+        found = report.comparison(gate.metric, gate.slice)
+        if gate.bound is not Bound.MAX_REGRESSION or found is None or found.candidate is None or not report.holdout:
+            continue
+        worse, side = found.direction.worse, report.anchor(gate.subject)
+        best = best_release(known, report.model, (gate.metric, gate.slice), report.holdout.digest, worse=worse)
+        if best is None or evidence.is_small(gate) or (side is not None and side.model.digest == best.digest):
+            continue
+        lost = worse * (found.candidate - best.value)
+        if lost > max(TOLERANCE * gate.limit, _half_width(found)):
+            since = found.model_copy(update={"change": found.candidate - best.value})
+            yield notice(
+                NoticeCode.BELOW_BEST_RELEASE,
+                warning=True,
+                version=best.version,
+                moved=f"{words.subject(gate)} {words.movement(since)}",
+                limit=figures.limit(TOLERANCE * gate.limit),
+            )
+
+
+def _half_width(found: Comparison) -> float:
+    return 0.0 if found.low is None or found.high is None else (found.high - found.low) / 2
 
 
 def _within(claimed: float, score: Score) -> bool:

@@ -88,6 +88,7 @@ def _model(report: Report, model: ModelReport, charts: Charts | None) -> dict[st
         "methods": tables.methods(model),
         "gates": gates,
         "notes": tables.gate_notes(report, model),
+        "anchors": tables.anchor_blocks(model, report.verdict.commits.guarded),
         "removal": model.verdict.waived.waiver if model.verdict.waived else None,
         "metrics": tables.metric_rows(model),
         "beside": tables.production_rows(model),

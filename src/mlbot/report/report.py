@@ -19,6 +19,7 @@ from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.seeds import Wave
 from mlbot.verdict.settling import Cure
 from mlbot.verdict.verdict import (
+    AnchorSide,
     Comparison,
     Evaluation,
     Flips,
@@ -110,6 +111,9 @@ class NoticeCode(StrEnum):
     GATE_PREVIEW = "gate-preview"
     WORSE_THAN_PRODUCTION = "worse-than-production"
     """By more than one change may lose: what was allowed before has added up."""
+    ANCHOR_REPLACED = "anchor-replaced"  # an earlier model that gates ask is gone, and the baseline took its place
+    ANCHOR_NOT_ASKED = "anchor-not-asked"  # its files are not on this laptop
+    BELOW_BEST_RELEASE = "below-best-release"  # releases moved the anchor, and what they lost has added up
     WAIVER_UNUSED = "waiver-not-used"  # somebody asked to let a gate pass, and it changes nothing
     WAIVER_ENDED = "waiver-ended"  # a gate blocks again, for what its waiver was bound to changed
 
@@ -207,6 +211,7 @@ class ModelReport(Record):
     compared: Compared | None = None  # whose model the baseline is
     rules: Digest | None = None  # digest of what it was judged by, as git has it
     comparisons: tuple[Comparison, ...] = ()  # every metric on all rows first, then on each slice
+    anchors: tuple[AnchorSide, ...] = ()  # the earlier models that gates ask besides the baseline
     flips: Flips | None = None
     latency: LatencyRatio | None = None  # of the two files that ship, asked in turn
     items: Items | None = None  # that an evaluator asked
@@ -246,6 +251,10 @@ class ModelReport(Record):
     def comparison(self, metric: str, slice_: str | None = None) -> Comparison | None:
         """The comparison of a metric on a slice (None: all rows), if there is one."""
         return next((each for each in self.comparisons if each.metric == metric and each.slice == slice_), None)
+
+    def anchor(self, subject: str) -> AnchorSide | None:
+        """The earlier model that a gate asks besides the baseline."""
+        return next((each for each in self.anchors if subject in each.gates), None)
 
     def direction(self, metric: str) -> Direction | None:
         """Which way of a metric is better, as far as is known."""

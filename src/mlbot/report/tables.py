@@ -1,6 +1,6 @@
 """The rows of a report's tables, every figure already written: one view behind the comment, page and terminal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mlbot.gates.metric import OF_POSITIVES, OPERATIONAL, Bound, Direction, Task, bounds_of
@@ -13,7 +13,7 @@ from mlbot.protocol.artifacts import Training
 from mlbot.report import words
 from mlbot.report.report import History, ModelReport, Notice, NoticeCode, Report, Side, SliceInfo
 from mlbot.report.words import clear_change
-from mlbot.verdict.verdict import Comparison, Evaluation, GateResult, ItemSide, Method, Score
+from mlbot.verdict.verdict import AnchorSide, Comparison, Evaluation, GateResult, ItemSide, Method, Score
 
 _DASH = "\N{EN DASH}"
 
@@ -428,8 +428,91 @@ def gate_rows(model: ModelReport, tested: int = 1) -> tuple[GateRow, ...]:
 
     `tested` is how many margins the verdict tests at once.
     """
-    rows = [_gate_row(each, model, tested) for each in model.verdict.gates]
+    rows = [_gate_row(each, model, tested) for each in _shown(model)]
     return tuple(sorted(rows, key=lambda row: (not row.counts, _ORDER.index(row.standing))))
+
+
+def _shown(model: ModelReport) -> list[GateResult]:
+    """The gates with a row of their own: an anchor that lets pass has a line below them."""
+    return [
+        each for each in model.verdict.gates if each.gate.bound is not Bound.ANCHOR or each.standing != Outcome.PASS
+    ]
+
+
+class AnchorLine(Record):
+    """What a gate comes to beside its anchor."""
+
+    subject: str
+    arrow: str
+    change: str
+    interval: str
+    limit: str
+    standing: str
+    near: bool  # whether it has lost more than one change may, so that a reader should see it
+
+
+class AnchorBlock(Record):
+    """The gates that ask one anchor."""
+
+    since: str
+    what: str  # why it is their anchor, and which model it is
+    lines: tuple[AnchorLine, ...]
+
+    @property
+    def near(self) -> bool:
+        """Whether a reader should see it."""
+        return any(each.near for each in self.lines)
+
+
+def anchor_blocks(model: ModelReport, branch: str) -> tuple[AnchorBlock, ...]:
+    """The anchors and the gates that ask each; none that could not be asked, which a notice or the gate itself says."""
+    blocks = (
+        AnchorBlock(
+            since=words.since(side.model),
+            what=sentence(
+                "gates",
+                f"anchor/since/{side.model.since}",
+                at=f"{branch}@{figures.short(side.model.commit or '')}",
+                day=(side.model.judged or "")[:10],
+                version=side.model.version or "",
+                baseline=side.baseline,
+            ),
+            lines=tuple(_anchor_line(result, side, model) for result in _asking(model, side)),
+        )
+        for side in model.anchors
+    )
+    return tuple(each for each in blocks if each.lines)
+
+
+def anchor_summary(blocks: Sequence[AnchorBlock]) -> str:
+    """All gates that ask an anchor, in a few words: the one that there is, else how many."""
+    lines = [(block, line) for block in blocks for line in block.lines]
+    block, line = lines[0]
+    facts = {"subject": line.subject, "change": line.change, "limit": line.limit, "since": block.since}
+    return words.of_gate("anchor/summary", gates=len(lines), **facts)
+
+
+def _asking(model: ModelReport, side: AnchorSide) -> list[GateResult]:
+    found = [each for each in model.verdict.gates if each.gate.bound is Bound.ANCHOR]
+    return [each for each in found if each.gate.subject in side.gates and each.value is not None]
+
+
+def _anchor_line(result: GateResult, side: AnchorSide, model: ModelReport) -> AnchorLine:
+    gate = result.gate
+    found = side.comparison(gate.metric, gate.slice)
+    direction = model.direction(gate.metric)
+    figures_ = _compared(found)
+    lost = direction.worse * (result.value or 0.0) if direction else 0.0
+    margin = found.margin if found and found.margin is not None else gate.limit
+    return AnchorLine(
+        subject=words.subject(gate),
+        arrow=words.arrow(direction),
+        change=figures_["change"],
+        interval=figures_["interval"],
+        limit=words.limit_figure(gate),
+        standing=result.standing,
+        near=result.standing != Outcome.PASS or lost > margin,
+    )
 
 
 def tested_margins(report: Report) -> int:
@@ -465,7 +548,7 @@ def gate_notes(report: Report, model: ModelReport, *, overview: bool = True) -> 
 def _gate_row(result: GateResult, model: ModelReport, tested: int) -> GateRow:
     gate = result.gate
     direction = model.direction(gate.metric)
-    several = [each.gate.subject for each in model.verdict.gates].count(gate.subject) > 1
+    several = [each.gate.subject for each in _shown(model)].count(gate.subject) > 1
     kind = words.kind(gate, direction) if several else ""
     return GateRow(
         subject=words.subject(gate, kind),
@@ -502,6 +585,9 @@ def _gate_figures(result: GateResult, model: ModelReport) -> dict[str, str]:
             return {key: str(facts[name]) for key, name in shown.items()}
         case Bound.MAX_RATIO:
             return _in_turn(model)
+        case Bound.ANCHOR:
+            side = model.anchor(gate.subject)
+            return _compared(side.comparison(gate.metric, gate.slice) if side else None)
     before = _baseline_value(result, model)
     digits = words.places(comparison, result.value)
     change = result.value - before if result.value is not None and before is not None else None

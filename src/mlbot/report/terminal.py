@@ -100,6 +100,7 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
     yield _facts(report, model, pen)
     yield from _notices(model.notices, pen)
     yield from _gates(report, model, pen)
+    yield from _anchors(report, model, pen, brief=brief)
     if brief:
         return
     yield from _failures(model, pen)
@@ -144,6 +145,22 @@ def _gates(report: Report, model: ModelReport, pen: Pen) -> Iterator[str]:
     if model.verdict.waived:
         why = clean(words.waived_by(model.verdict.waived.waiver))
         yield pen.wrap(f"{_say('removed')} {why}", f"{INDENT}{_SIGNS[Reason.WAIVED]} ", INDENT * 2)
+
+
+def _anchors(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iterator[str]:
+    """A line for each gate that asks an anchor; where little room is, for those alone that a reader should see."""
+    blocks = tables.anchor_blocks(model, report.verdict.commits.guarded)
+    lines = [
+        pen.paint(
+            pen.wrap(_say("anchor", line=line, since=clean(block.since)), f"{_SIGNS[line.standing]} ", INDENT),
+            _COLOURS[line.standing] if line.near else _DIM,
+        )
+        for block in blocks
+        for line in block.lines
+        if line.near or not brief
+    ]
+    if lines:
+        yield "\n".join(lines)
 
 
 def _gate(row: tables.GateRow) -> list[Cell]:

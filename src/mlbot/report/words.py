@@ -9,7 +9,7 @@ from mlbot.config.train import MOST_SEEDS
 from mlbot.errors import ended
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import WaiverEntry
+from mlbot.ledger.entries import AnchorModel, WaiverEntry
 from mlbot.lib import figures
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
@@ -124,8 +124,18 @@ def remark(result: GateResult, model: ModelReport) -> str:
         case Bound.MAX_RATIO:
             path = _known(f"ratio/{key}", _known(f"remark/{key}", "ratio/within-limit"))
             return of_gate(path, limit=limit_figure(gate), **ratio_facts(model))
+        case Bound.ANCHOR:
+            side = model.anchor(gate.subject)
+            facts = _margin_facts(result, side.comparison(gate.metric, gate.slice) if side else None)
+            path = _known(f"anchor/remark/{key}", _known(f"remark/{key}", "anchor/remark/within-anchor"))
+            return of_gate(path, **facts, since=since(side.model) if side else "")
         case _:
             return of_gate(_known(f"remark/{key}", "remark/within-limit"), **_bound_facts(result, model))
+
+
+def since(anchor: AnchorModel) -> str:
+    """What an anchor is called after `since`: its version, else its commit."""
+    return of_gate("anchor/name", version=anchor.version or "", commit=figures.short(anchor.commit or ""))
 
 
 def why(result: GateResult, model: ModelReport) -> str:
@@ -415,7 +425,8 @@ def _finding(report: Report) -> str:
 
 
 def _all_pass(models: Sequence[ModelReport]) -> str:
-    gates = [gate for model in models for gate in model.verdict.gates]
+    every = (gate for model in models for gate in model.verdict.gates)
+    gates = [gate for gate in every if gate.gate.bound is not Bound.ANCHOR]  # it asks again what another gate asks
     counted = sum(gate.counts for gate in gates)
     gained = _gain(models[0]) if len(models) == 1 else None
     return _say(
@@ -500,7 +511,7 @@ def _lets_pass(verdict: ModelVerdict) -> str:
     if verdict.waived is not None:
         return _say("finding/removal-waived", who=who)
     waived = [subject(each.gate) for each in verdict.gates if each.waived]
-    rest = sum(each.counts for each in verdict.gates) - len(waived)
+    rest = sum(each.counts and not each.waived and each.gate.bound is not Bound.ANCHOR for each in verdict.gates)
     return _say("finding/gates-waived", waived=list(dict.fromkeys(waived)), who=who, rest=rest)
 
 

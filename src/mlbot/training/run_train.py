@@ -96,6 +96,20 @@ def train_models(
     return tuple(run.results[at] for at in range(len(jobs)))
 
 
+def stored_models(jobs: Sequence[TrainJob], store: ResultStore) -> tuple[Trained, ...]:
+    """What the store has of some jobs; nothing is trained, and nothing said."""
+    run = _Run(jobs=jobs, store=store, worktrees=_no_checkout, progress=_silent, parallel=1, logs=None)
+    return tuple(each for at in range(len(jobs)) if isinstance(each := run.found(at), Trained))
+
+
+def _silent(_text: str) -> None:
+    return
+
+
+def _no_checkout(commit: Sha) -> AbstractContextManager[Path]:
+    raise LookupError(f"nothing of {commit} is trained here")
+
+
 @dataclass(kw_only=True)
 class _Run:
     jobs: Sequence[TrainJob]
@@ -137,12 +151,17 @@ class _Run:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _found(self, at: int) -> bool:
+    def found(self, at: int) -> Trained | None:
+        """What the store has of a job."""
         job = self.jobs[at]
         stored = self.store.get(job.key, job.seed, self._environment(job))
-        if stored is not None:
-            self._finish(at, _trained(job, stored, cached=True))
-        return stored is not None
+        return None if stored is None else _trained(job, stored, cached=True)
+
+    def _found(self, at: int) -> bool:
+        found = self.found(at)
+        if found is not None:
+            self._finish(at, found)
+        return found is not None
 
     def _train(self, at: int, folder: Path) -> None:
         job = self.jobs[at]
@@ -334,6 +353,17 @@ class Trainer:
             return Problem.of(Reason.BASELINE_UNREACHABLE, "not-trained", why=runs.failures[0].message)
         return runs
 
+    def trained(self, name: Name, commit: Sha, seeds: Sequence[int]) -> SeedRuns | None:
+        """What this machine has trained of a commit's model already; None where it lacks a seed, or cannot tell."""
+        try:
+            side = self._side(commit)
+            model = side.config.model(name)
+            jobs = self._jobs(model, commit, side, seeds, {}) if model is not None and model.artifact is None else []
+        except MlbotError:
+            return None
+        found = stored_models(jobs, self.store)
+        return SeedRuns(runs=tuple(map(SeedRun.of, found))) if found and len(found) == len(seeds) else None
+
     def _side(self, commit: Sha) -> Side:
         commits, sides = self.planning.commits, self.planning.sides
         if commit == commits.base and sides.base is not None:
@@ -351,18 +381,21 @@ class Trainer:
         if model.artifact is not None:
             bringing = Bringing(model=model, artifact=model.artifact, side=side, repository=self.planning.repository)
             return self._bring(bringing, commit, seeds)
-        inputs, changed = side.inputs(model), overrides or {}
-        params = {**self._params(commit, model), **changed}
-        key = trial_key(inputs.key, changed)
-        jobs = [
-            TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
-            for seed in seeds
-        ]
+        jobs = self._jobs(model, commit, side, seeds, overrides or {})
         with self.planning.repository.watched_digests():
             results = train_models(
                 jobs, self.store, partial(self._checkout, model, side), self.progress, parallel=self.jobs
             )
         return tuple(each if isinstance(each, Trained) else undeclared(each, model, side) for each in results)
+
+    def _jobs(self, model: Model, commit: Sha, side: Side, seeds: Sequence[int], changed: Params) -> list[TrainJob]:
+        inputs = side.inputs(model)
+        params = {**self._params(commit, model), **changed}
+        key = trial_key(inputs.key, changed)
+        return [
+            TrainJob(model=model, seed=seed, key=key, commit=commit, lock=inputs.lock, params=params, data=inputs.data)
+            for seed in seeds
+        ]
 
     def _bring(self, bringing: Bringing, commit: Sha, seeds: Sequence[int]) -> tuple[Result, ...]:
         """A model that was made elsewhere: the same one for each seed that is asked for."""

@@ -12,7 +12,7 @@ evaluated is never waived: there is nothing there that anybody could answer for.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +27,10 @@ from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import Tree, is_url, module_files
+from mlbot.stats.anchor import TOLERANCE, Anchored, anchored
 from mlbot.verdict.seeds import Seeds
 from mlbot.verdict.verdict import (
+    AnchorSide,
     Commits,
     Comparison,
     Evaluation,
@@ -65,6 +67,7 @@ class Evidence(Record):
     gates: tuple[Gate, ...]
     candidate: tuple[Evaluation, ...] = ()  # one a seed; the first is the file that ships
     comparisons: tuple[Comparison, ...] = ()
+    anchors: tuple[AnchorSide, ...] = ()
     flips: Flips | None = None
     latency: LatencyRatio | None = None
     seeds: Seeds = Seeds()
@@ -90,6 +93,10 @@ class Evidence(Record):
             case _:
                 return None
 
+    def anchor(self, gate: Gate) -> AnchorSide | None:
+        """The earlier model that a gate asks besides the baseline."""
+        return next((each for each in self.anchors if gate.subject in each.gates), None)
+
     def is_small(self, gate: Gate) -> bool:
         """Whether it is on a slice with few rows, or on a gap to one."""
         return gate.slice in self.small_slices or gate.metric in self.small_gaps
@@ -114,7 +121,7 @@ def decide(commits: Commits, evidence: Sequence[Evidence], waivers: Sequence[Wai
 
 def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers: Sequence[WaiverEntry]) -> ModelVerdict:
     held = standing(waivers, evidence.model, evidence.key, evidence.policy)
-    gates = tuple(waived(result, held) for result in results)
+    gates = tuple(waived(result, held) for result in _asked_once(results, evidence))
     gone = removal(held) if evidence.deleted else None
     outcome, reason, problem = _summary(evidence, gates, gone)
     return ModelVerdict(
@@ -129,6 +136,19 @@ def _model_verdict(evidence: Evidence, results: tuple[GateResult, ...], waivers:
         provisional=evidence.provisional,
         waived=gone,
     )
+
+
+def _asked_once(results: Sequence[GateResult], evidence: Evidence) -> Iterator[GateResult]:
+    """The results without those of an anchor that is the baseline where the loss against it fails already."""
+    failed = {
+        each.gate.subject
+        for each in results
+        if each.gate.bound is Bound.MAX_REGRESSION and each.outcome is Outcome.FAIL
+    }
+    for each in results:
+        side = evidence.anchor(each.gate) if each.gate.bound is Bound.ANCHOR else None
+        if side is None or not side.baseline or each.gate.subject not in failed:
+            yield each
 
 
 def _summary(
@@ -235,18 +255,26 @@ def _gate_results(evidence: Evidence) -> tuple[GateResult, ...]:
 
 def _gate_result(gate: Gate, evidence: Evidence) -> GateResult:
     match gate.bound:
-        case Bound.MAX_REGRESSION:
-            return _compared(gate, evidence, evidence.comparison(gate))
+        case Bound.MIN | Bound.MAX if gate.metric in OPERATIONAL:
+            return _operational_result(gate, evidence)
+        case Bound.MIN | Bound.MAX if data_check(gate.metric) is not None:
+            return _data_result(gate, evidence.data)
+        case Bound.MIN | Bound.MAX:
+            return _score_result(gate, evidence)
+        case _:
+            return _relative_result(gate, evidence)
+
+
+def _relative_result(gate: Gate, evidence: Evidence) -> GateResult:
+    match gate.bound:
         case Bound.MAX_EXCESS:
             return _excess_result(gate, evidence)
         case Bound.MAX_RATIO:
             return _ratio_result(gate, evidence)
-        case _ if gate.metric in OPERATIONAL:
-            return _operational_result(gate, evidence)
-        case _ if data_check(gate.metric) is not None:
-            return _data_result(gate, evidence.data)
+        case Bound.ANCHOR:
+            return _anchor_result(gate, evidence)
         case _:
-            return _score_result(gate, evidence)
+            return _compared(gate, evidence, evidence.comparison(gate))
 
 
 def _one_sided(result: GateResult, evidence: Evidence) -> GateResult:
@@ -369,6 +397,64 @@ def _ratio_result(gate: Gate, evidence: Evidence) -> GateResult:
     if found.identical:
         return GateResult(gate=gate, outcome=Outcome.PASS, reason=Reason.IDENTICAL, value=found.ratio)
     return _timed(gate, found.ratio, (found.low, found.high), found.rounds)
+
+
+def anchor_gates(gates: Iterable[Gate], subjects: Iterable[str]) -> tuple[Gate, ...]:
+    """What asks the anchors of these subjects: `subject.anchor`, which a person may let pass by that name."""
+    asked = frozenset(subjects)
+    return tuple(
+        gate.model_copy(update={"bound": Bound.ANCHOR, "limit": TOLERANCE * gate.limit})
+        for gate in gates
+        if gate.bound is Bound.MAX_REGRESSION and gate.subject in asked
+    )
+
+
+def _anchor_result(gate: Gate, evidence: Evidence) -> GateResult:
+    """What a gate comes to beside its anchor.
+
+    It is no test of the margin, so it is not in the family that Holm adjusts for, and takes nothing from the gates that
+    are: its error was simulated, for a row of neutral changes and for one of small losses (docs/statistics.md). A
+    slice with few rows is only shown, for its figure may lie anywhere.
+    """
+    side = evidence.anchor(gate)
+    if side is None or (side.problem is not None and side.lost is None):
+        return _error(gate, (side.problem if side else None) or Problem.of(Reason.ANCHOR_UNREACHABLE))
+    found = side.comparison(gate.metric, gate.slice)
+    if found is None:
+        return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-computed", subject=gate.subject))
+    if found.problem is not None and found.problem.reason in {Reason.NO_BASELINE_FIGURE, Reason.NO_INTERVAL}:
+        why = found.problem  # no change can give an older model a figure, so nothing rests on it
+        return GateResult(gate=gate, outcome=Outcome.INCONCLUSIVE, reason=why.reason, problem=why, counts=False)
+    if found.problem is not None:
+        return _error(gate, found.problem)
+    outcome, reason = _anchor_outcome(found)
+    return GateResult(
+        gate=gate,
+        outcome=outcome,
+        reason=reason,
+        value=found.change,
+        baseline=found.baseline,
+        counts=not evidence.is_small(gate),
+        seeds=found.seeds,
+    )
+
+
+def _anchor_outcome(found: Comparison) -> tuple[Outcome, Reason]:
+    if found.method is Method.IDENTICAL:
+        return Outcome.PASS, Reason.IDENTICAL
+    if found.method is Method.SEED_VARIANCE_UNKNOWN:
+        return Outcome.INCONCLUSIVE, Reason.SEED_VARIANCE_UNKNOWN
+    if found.change is None or found.low is None or found.high is None or found.margin is None:
+        return Outcome.ERROR, Reason.METRIC_UNDEFINED
+    worse = found.direction.worse
+    low, high = sorted((worse * found.low, worse * found.high))
+    match anchored(drop=worse * found.change, low=low, high=high, margin=found.margin):
+        case Anchored.FAILS:
+            return Outcome.FAIL, Reason.BELOW_ANCHOR
+        case Anchored.MOVES_UP:
+            return Outcome.PASS, Reason.ABOVE_ANCHOR
+        case Anchored.STAYS:
+            return Outcome.PASS, Reason.WITHIN_ANCHOR
 
 
 def _operational_result(gate: Gate, evidence: Evidence) -> GateResult:
@@ -518,6 +604,8 @@ def policy_digest(model: Model, inconclusive: OnInconclusive, tree: Tree, holdou
         facts["predict"] = asked | {"files": tree.digest(model.predict.rule_files(tree))}
     if limits := model.limits.model_dump(mode="json", exclude_none=True):
         facts["limits"] = limits
+    if not model.anchor:
+        facts["anchor"] = False
     return digest(canonical(facts))
 
 

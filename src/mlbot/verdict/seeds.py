@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mlbot.gates.outcome import ALPHA, Outcome, Reason
+from mlbot.gates.metric import Bound
+from mlbot.gates.outcome import ALPHA, Outcome, Reason, worst
 from mlbot.ledger.entries import SeedCount, VerdictEntry
 from mlbot.lib.record import Digest, Name, Record
 
@@ -142,10 +143,20 @@ def seeds_wanted(seeds: Seeds, verdict: "ModelVerdict") -> SeedCount | None:
         return None
     if seeds.likely and seeds.candidate_deterministic is not True and now < max(2, seeds.design.looks[0]):
         return _wanted(seeds, max(2, seeds.design.looks[0]))
-    if verdict.outcome is not Outcome.INCONCLUSIVE or not any(map(_undecided, verdict.gates)):
+    if without_anchors(verdict) is not Outcome.INCONCLUSIVE or not any(map(_undecided, verdict.gates)):
         return None
     following = seeds.design.after(now)
     return None if following is None else _wanted(seeds, following)
+
+
+def without_anchors(verdict: "ModelVerdict") -> Outcome:
+    """What a model comes to by its own margins alone, which decide how many seeds there are.
+
+    The anchor is asked once, of all seeds that these have come to: it starts no look, and as it has no share of the
+    error at each look, a loss against it ends none.
+    """
+    counted = [each.outcome for each in verdict.gates if each.counts and each.gate.bound is not Bound.ANCHOR]
+    return worst(counted) if counted and verdict.outcome is not Outcome.ERROR else verdict.outcome
 
 
 def _counted(seeds: Seeds) -> int | None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from mlbot.errors import ended
 from mlbot.gates.metric import Direction, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
-from mlbot.ledger.entries import WaiverEntry
+from mlbot.ledger.entries import AnchorModel, WaiverEntry
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
 from mlbot.lib.templates import has_sentence, sentence
 from mlbot.verdict.seeds import Probability, Seeds
@@ -223,6 +223,21 @@ class Comparison(Look):
     def looks(self) -> tuple[Look, ...]:
         """All looks at it, the first one first."""
         return *self.earlier, self
+
+
+class AnchorSide(Record):
+    """An anchor, and what the candidate is beside it."""
+
+    model: AnchorModel
+    gates: tuple[str, ...] = ()  # the subjects that are asked; none where `problem` is no fault, which asks nothing
+    baseline: bool = False  # whether it is the baseline, so that no file is scored for it
+    comparisons: tuple[Comparison, ...] = ()  # of all seeds of both sides at once, with 90 % intervals
+    lost: AnchorModel | None = None  # the anchor before it, which could not be had or asked any more
+    problem: Problem | None = None  # why it, or what is lost, could not be had or asked
+
+    def comparison(self, metric: str, slice_: str | None = None) -> Comparison | None:
+        """The comparison of a metric on a slice (None: all rows), if it was asked for."""
+        return next((each for each in self.comparisons if (each.metric, each.slice) == (metric, slice_)), None)
 
 
 class Flips(Record):
