@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from tests.e2e import user
-from tests.fake_github import ops_actions
-from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Artifact
 from tests.support import tiny
 from tests.support.hosted import JUDGE_ATTEMPT, JUDGE_RUN, Stage, archive
+from tests.support.judged import judge_run
 
 from mlbot import entry
 from mlbot.errors import Exit
@@ -32,18 +31,6 @@ def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, g
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GITHUB_TOKEN", github.user("alice").token.value)
     return stage
-
-
-def judge_run(stage: Stage) -> Run:
-    """The run that judged, with what its action uploads."""
-    judge = copy.copy(stage.run)
-    judge.id, judge.event, judge.head_branch = JUDGE_RUN, "workflow_run", "main"
-    judge.attempts = [copy.copy(stage.run.attempts[0])]
-    stage.github.world.runs[judge.id] = judge
-    folder = stage.judged / "report"
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    ops_actions.upload(stage.github.world, judge, JUDGE_ATTEMPT, f"mlbot-report-a{JUDGE_ATTEMPT}", archive(files))
-    return judge
 
 
 def uploaded(stage: Stage) -> Artifact:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from mlbot.config.guard import commit_context
@@ -42,6 +43,20 @@ class VerdictState(StrEnum):
     DAMAGED = "damaged"  # what is there is no report of a judge's
 
 
+EXITS: Mapping[VerdictState, Exit] = MappingProxyType(
+    {
+        VerdictState.JUDGED: Exit.OK,
+        VerdictState.NOT_FOUND: Exit.USAGE,
+        VerdictState.NONE: Exit.USAGE,
+        VerdictState.PENDING: Exit.INCONCLUSIVE,
+        VerdictState.EXPIRED: Exit.NOT_EVALUATED,
+        VerdictState.UNREACHABLE: Exit.NOT_EVALUATED,
+        VerdictState.DAMAGED: Exit.NOT_EVALUATED,
+        VerdictState.REFUSED: Exit.REFUSED,
+    }
+)
+
+
 class VerdictView(Record):
     """What `mlbot registry verdict` answers."""
 
@@ -62,15 +77,9 @@ class NoVerdictError(MlbotError):
     def __init__(self, state: VerdictState, what: str, *, hint: str = "") -> None:
         super().__init__(what, hint=hint)
         self.state = state
-        self.exit_code = _EXITS.get(state, Exit.NOT_EVALUATED)
+        self.exit_code = EXITS[state]
 
 
-_EXITS: Mapping[VerdictState, Exit] = {
-    VerdictState.NOT_FOUND: Exit.USAGE,
-    VerdictState.NONE: Exit.USAGE,
-    VerdictState.PENDING: Exit.INCONCLUSIVE,
-    VerdictState.REFUSED: Exit.REFUSED,
-}
 _MOST_SUBJECTS = 16  # pull requests with one head
 _TRIGGERS = frozenset({"workflow_run", "workflow_dispatch"})
 
