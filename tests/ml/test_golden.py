@@ -12,14 +12,18 @@ import pytest
 from onnx import helper
 from tests.support import config_samples
 from tests.support.onnx_samples import FLOAT, STRING, bomb, build, columns, endless, matrix, port
+from tests.support.predicting import ask
 
+from mlbot.config.run_check import read as read_config
 from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.untrusted_json import read
 from mlbot.ml.golden import TOLERANCE, make_golden, platform_name, processor_of, smoke
-from mlbot.ml.scoring import Limits
+from mlbot.ml.holdout import HoldoutData
+from mlbot.ml.scoring import Limits, Scored
 from mlbot.protocol.golden import Golden, SmokeReason, canonical, digest_of
+from mlbot.verdict.verdict import Problem
 
 RNG = np.random.default_rng(0)
 ROWS = 200
@@ -302,3 +306,80 @@ def test_hostile_golden_requests_are_refused(tmp_path: Path) -> None:
     for change in changes:
         with pytest.raises(NotEvaluatedError):
             read(json.dumps({**told, **change}).encode(), Golden, "golden.json")
+
+
+# The tasks beside classes and numbers: the data of each, the answers of a model, and what a predictor calls them.
+TASKS: dict[Task, tuple[str, list[str]]] = {
+    Task.MULTILABEL: ("target: [spam, urgent]", ["p:spam", "p:urgent"]),
+    Task.MULTIOUTPUT: ("target: [width, height]", ["y:width", "y:height"]),
+    Task.RANKING: ("target: relevance, group: query", ["score"]),
+    Task.FORECAST: ("train: data/train.parquet, target: width, time: month, series: query", ["y"]),
+}
+OTHERS = pl.DataFrame(
+    {
+        "a": RNG.normal(size=ROWS),
+        "b": RNG.normal(size=ROWS),
+        "spam": [at % 2 for at in range(ROWS)],
+        "urgent": [at % 3 == 0 for at in range(ROWS)],
+        "width": RNG.normal(size=ROWS),
+        "height": 1000 * RNG.normal(size=ROWS),
+        "relevance": [at % 4 for at in range(ROWS)],
+        "query": [at // 5 for at in range(ROWS)],
+        "month": [f"2020-0{1 + at % 5}" for at in range(ROWS)],
+    }
+)
+
+
+def other(task: Task, more: str = "") -> Model:
+    """A model of it; `more` is a line of its config."""
+    rows = f"holdout: data/holdout.parquet, features: [a, b], {TASKS[task][0]}"
+    train = "train: {run: make}"
+    text = f"version: 1\nmodels:\n  m:\n    task: {task}\n    {train}\n{more}    data: {{{rows}}}\n"
+    return read_config(f"{text}    gates: {{{ANY[task]}: {{min: 0}}}}\n").models[0]
+
+
+ANY = {
+    Task.MULTILABEL: "f1_micro",
+    Task.MULTIOUTPUT: "r2",
+    Task.RANKING: "ndcg",
+    Task.FORECAST: "r2",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_models_of_the_other_tasks_answer_bit_for_bit(tmp_path: Path, task: Task) -> None:
+    table(tmp_path, OTHERS)
+    last, wide = "Sigmoid" if task is Task.MULTILABEL else "Identity", len(TASKS[task][1])
+    weights = np.array([[2.0, 0.5], [0.1, 90.0]])[:, :wide]
+    file = saved(tmp_path, matrix(weights, last=last))
+    golden = read(canonical(make_golden(file, other(task), tmp_path, 20)), Golden, "golden.json")
+    sums = OTHERS[np.linspace(0, ROWS - 1, 20).round().astype(int)].select("a", "b").to_numpy() @ weights
+    expected = 1 / (1 + np.exp(-sums)) if task is Task.MULTILABEL else sums
+    np.testing.assert_allclose(golden.predictions, expected, rtol=1e-4, atol=1e-4)
+    assert {each.name for each in golden.columns} == {"a", "b"}
+    assert smoke(file, golden, SMOKE, limits=QUICK).reason is SmokeReason.AS_JUDGED
+    worse = saved(tmp_path, matrix(weights * 1.01, last=last), "worse.onnx")
+    assert smoke(worse, golden, SMOKE, limits=QUICK).reason is SmokeReason.NOT_THE_BYTES
+    moved = golden.model_copy(update={"predictions": tuple(tuple(v + 0.01 for v in row) for row in golden.predictions)})
+    assert smoke(file, moved, SMOKE, limits=QUICK).reason is SmokeReason.PREDICTIONS_DIFFER
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_predictors_of_the_other_tasks_answer_as_judged(tmp_path: Path, task: Task) -> None:
+    table(tmp_path, OTHERS)
+    names, by = TASKS[task][1], [1.0]
+
+    def answers(frame: pl.DataFrame) -> pl.DataFrame:
+        number = by[0] / (1 + pl.col("a").exp())
+        return frame.select("row_id", *(number.alias(name) for name in names))
+
+    def asked(_path: Path, holdout: HoldoutData) -> Scored | Problem:
+        return ask(answers, holdout, tmp_path)[0]
+
+    golden = make_golden(tmp_path, other(task, "    predict: {run: make}\n"), tmp_path, 20, asked)
+    golden = read(canonical(golden), Golden, "golden.json")
+    expected = 1 / (1 + np.exp(OTHERS["a"].to_numpy()[np.linspace(0, ROWS - 1, 20).round().astype(int)]))
+    np.testing.assert_allclose(golden.predictions, np.column_stack([expected] * len(names)))
+    assert smoke(tmp_path, golden, Smoke(), ask=asked).reason is SmokeReason.AS_JUDGED
+    by[0] = 0.9
+    assert smoke(tmp_path, golden, Smoke(), ask=asked).reason is SmokeReason.PREDICTIONS_DIFFER
