@@ -322,6 +322,7 @@ def test_what_changed_what_failed_and_what_it_cost() -> None:
     exact = items.changes[0]
     assert (exact.worse, exact.better, exact.equal) == (5, 6, 13)
     assert len(exact.most) == 10
+    assert [sum(n for low, high, n in exact.histogram if (low + high > 0) is up) for up in (False, True)] == [5, 6]
     changes = [abs(each.candidate - each.baseline) for each in exact.most]
     assert changes == sorted(changes, reverse=True)
     assert items.baseline

@@ -12,6 +12,7 @@ from mlbot.ml import plots
 from mlbot.ml.plots import NAMES, config
 from mlbot.report.page import html
 from mlbot.report.report import Curves, ModelReport, Side, Spec
+from mlbot.verdict.verdict import ItemChanges, Items, ItemSide
 
 CLASSIFICATION = ["slices", "seeds", "roc", "precision_recall", "calibration", "confusion"]
 
@@ -36,6 +37,23 @@ def values(spec: Spec) -> list[dict[str, Any]]:
 )
 def test_a_chart_for_all_that_has_data(name: str, expected: list[str]) -> None:
     assert list(plots.chart_specs(model(name))) == expected
+
+
+def test_the_items_of_an_evaluation_are_drawn_by_how_far_their_score_changed() -> None:
+    metric = model().comparisons[0].metric  # of which more is better
+    bars = ((-1.0, -0.9, 7), (-0.1, 0.0, 2), (0.4, 0.5, 1))
+    changes = (ItemChanges(metric=metric, worse=9, better=1, equal=90, histogram=bars),)
+    items = Items(count=100, repeats=1, candidate=ItemSide(), baseline=ItemSide(), changes=changes)
+    evaluated = model().model_copy(update={"items": items, "slices": (), "curves": {}})
+    spec = plots.chart_specs(evaluated)["items"]
+    shown = {(row["items"], row["reading"]) for row in values(spec) if "items" in row}
+    assert shown == {(7, "worse"), (2, "worse"), (1, "better")}
+    assert plots.svg(spec, "dark").startswith("<svg")
+    picture = plots.picture_spec(evaluated)
+    assert picture is not None
+    assert "Items by change of" in json.dumps(picture)
+    none = items.model_copy(update={"changes": (changes[0].model_copy(update={"histogram": ()}),)})
+    assert "items" not in plots.chart_specs(evaluated.model_copy(update={"items": none}))
 
 
 @pytest.mark.parametrize("theme", NAMES)

@@ -518,4 +518,19 @@ def _changes(table: Table, first: int) -> Iterator[ItemChanges]:
                 ItemChange(item=shown(table.items[at]), candidate=float(ours[at]), baseline=float(theirs[at]))
                 for at in moved
             ),
+            histogram=_histogram(ours - theirs),
         )
+
+
+_BARS = 20  # an even number: zero is an edge
+_LEAST = 1e-300  # a twentieth of less is no width
+
+
+def _histogram(change: Floats) -> tuple[tuple[float, float, int], ...]:
+    moved = change[np.isfinite(change) & (change != 0)]
+    most = float(np.abs(moved).max(initial=0))
+    if most < _LEAST:
+        return ()
+    counts, edges = np.histogram(moved, bins=_BARS, range=(-most, most))
+    bars = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True)
+    return tuple((low, high, count) for low, high, count in bars if count)

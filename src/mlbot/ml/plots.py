@@ -249,6 +249,40 @@ def _residual_histogram(model: ModelReport, use: Use) -> Any | None:
     return _finished(_toggled(bars, 0.55, use), words, use, "Residuals")
 
 
+def _items(model: ModelReport, use: Use) -> Any | None:
+    """How far the score of the items that changed went, for the worse and for the better."""
+    rows = _item_rows(model)
+    metric = _first_metric(model, (row["metric"] for row in rows))
+    if metric is None:
+        return None
+    base, choosable = _of_one_metric(rows, metric, use)
+    bars = base.mark_bar(binSpacing=1).encode(
+        x=alt.X("from:Q", title="Change of an item's score", bin="binned", axis=alt.Axis(tickCount=_TICKS)),
+        x2="to:Q",
+        y=alt.Y("items:Q", title="Items"),
+        color=_reading_colour(rows),
+        tooltip=_tooltips(rows),
+    )
+    words = f"How many items changed their score by how much, from baseline to candidate; {metric} to begin with"
+    return _finished(choosable(bars), words, use, f"Items by change of {metric}")
+
+
+def _item_rows(model: ModelReport) -> Rows:
+    worse = {each.metric: each.direction.worse for each in model.comparisons}
+    return [
+        {
+            "metric": each.metric,
+            "from": low,
+            "to": high,
+            "items": count,
+            "reading": written(Reading.WORSE if worse[each.metric] * (low + high) > 0 else Reading.BETTER),
+        }
+        for each in (model.items.changes if model.items else ())
+        for low, high, count in each.histogram
+        if each.metric in worse
+    ]
+
+
 _BY = {"label": "Label", "target": "Target", "size": "Rows of the query", "horizon": "Steps ahead"}
 
 
@@ -459,7 +493,7 @@ def _seed_rows(model: ModelReport) -> Rows:
     ]
 
 
-_BESIDE = ("parts", "roc", "calibration", "residuals", "seeds")
+_BESIDE = ("items", "parts", "roc", "calibration", "residuals", "seeds")
 
 
 def charts(report: Report) -> Charts:
@@ -500,6 +534,7 @@ _MAKERS: Mapping[str, Callable[[ModelReport, Use], Any | None]] = MappingProxyTy
     {
         "slices": _slices,
         "seeds": _seeds,
+        "items": _items,
         "parts": _parts,
         "roc": _roc,
         "precision_recall": _precision_recall,

@@ -291,6 +291,8 @@ class ItemChanges(Record):
     better: Count
     equal: Count
     most: tuple[ItemChange, ...] = ()
+    histogram: tuple[tuple[float, float, Count], ...] = ()
+    """How far the score of those that changed went up or down: low edge, high edge, items. No bar has both."""
 
 
 class Items(Record):
