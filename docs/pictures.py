@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cmarkgfm
@@ -56,31 +57,35 @@ def main() -> int:
     """Make all pictures; 1 where a tool is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images", help="the folder to write into")
-    out: Path = parser.parse_args().out
+    parser.add_argument("--only", nargs="+", default=(), help="pictures by name, such as fail or example-text-topics")
+    given = parser.parse_args()
     # What a config calls `python` is the one that runs this script.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     try:
-        _make(out)
+        _make(given.out, given.only)
     except MissingToolError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def _make(out: Path) -> None:
+def _make(out: Path, only: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="mlbot-pictures-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         browser = Browser(path=chromium(), folder=folder)
         look = stylesheet(folder, tuple(ALERTS.values()))
         out.mkdir(parents=True, exist_ok=True)
-        for picture, report in scenes.play(folder, Console()):
+        for picture, report in scenes.play(folder, Console(), only):
             draw(picture, report, browser, look, out)
 
 
 def draw(name: str, report: Report, browser: Browser, look: Stylesheet, out: Path) -> None:
-    """Make the pictures of one report: its comment in both themes, and of the failure two more."""
+    """Make the pictures of one report: its comment in both themes, of an example its head; of the failure two more."""
+    is_example = name.startswith("example-")
     for theme in THEMES:
-        browser.picture(comment(report, look, theme), theme, _COMMENT_WIDTH, out / f"comment-{name}-{theme}.png")
+        page = comment(report, look, theme)
+        file = f"{name}-{theme}.png" if is_example else f"comment-{name}-{theme}.png"
+        browser.picture(_head(page) if is_example else page, theme, _COMMENT_WIDTH, out / file)
     if name == "fail":
         browser.picture(_head(comment(report, look, "light")), "light", _COMMENT_WIDTH, out / "report.png")
         browser.picture(html(report, charts(report)), "light", _PAGE_WIDTH, out / "page.png")

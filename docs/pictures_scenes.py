@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from mlbot.console import Console
 from mlbot.judging.run_local import RunOptions, run_models
 from mlbot.lib.templates import examples
 from mlbot.report.report import Report
+from mlbot.setup import run_demo
 
 _HOLDOUT = "data/holdout.csv"
 _FEW_ROWS = 2_000
@@ -42,19 +43,23 @@ class Scene:
         name: of its picture.
         outcome: of the verdict that the picture is to show.
         message: what its author says of it.
-        edit: file, old text, new text.
+        edits: file, old text, new text of each.
         repository: what it is made in.
         new_file: file and text, if there is one.
         holdout_rows: how many rows the guarded branch's holdout is cut to; None: all.
+        needs: modules that its Python has to have.
+        prepare: a command that brings what git has not.
     """
 
     name: str
     outcome: str
     message: str
-    edit: tuple[str, str, str]
+    edits: tuple[tuple[str, str, str], ...]
     repository: str = "adult-income"
     new_file: tuple[str, str] | None = None
     holdout_rows: int | None = None
+    needs: tuple[str, ...] = ()
+    prepare: str | None = None
 
 
 _SCENES = (
@@ -62,44 +67,63 @@ _SCENES = (
         name="pass",
         outcome="pass",
         message="Grow more trees",
-        edit=("params.yaml", "max_iter: 60", "max_iter: 200"),
+        edits=(("params.yaml", "max_iter: 60", "max_iter: 200"),),
     ),
     Scene(
         name="fail",
         outcome="fail",
         message="Refactor the features",
-        edit=("income/train.py", '"capital_gain", ', ""),
+        edits=(("income/train.py", '"capital_gain", ', ""),),
     ),
     Scene(
         name="inconclusive",
         outcome="inconclusive",
         message="Drop a column that is slow to fetch",
-        edit=("income/train.py", ', "hours_per_week"', ""),
+        edits=(("income/train.py", ', "hours_per_week"', ""),),
         holdout_rows=_FEW_ROWS,
     ),
     Scene(
         name="error",
         outcome="error",
         message="Save the model with pickle",
-        edit=("mlbot.yaml", *_TO_PICKLE),
+        edits=(("mlbot.yaml", *_TO_PICKLE),),
         new_file=("train_pickle.py", _PICKLE),
     ),
     Scene(
         name="ten-models",
         outcome="error",
         message="Take tenure in days",
-        edit=fleet.CHANGE,
+        edits=(fleet.CHANGE,),
         repository="fleet",
     ),
 )
 
 
-def play(folder: Path, console: Console) -> Iterator[tuple[str, Report]]:
+def _examples() -> Iterator[Scene]:
+    """Of each example the first pull request that is not to be merged."""
+    for name in run_demo.example_names():
+        if name == run_demo.REPOSITORY:
+            continue
+        played = run_demo._played(name)  # noqa: SLF001 - what the demo plays
+        scene = next(each for each in played.scenes if each.expected == ("fail",))
+        yield Scene(
+            name=f"example-{name}",
+            outcome="fail",
+            message=scene.name,
+            edits=tuple((edit.path, edit.old, edit.new) for edit in scene.edits),
+            repository=name,
+            needs=played.needs,
+            prepare=played.prepare,
+        )
+
+
+def play(folder: Path, console: Console, only: Collection[str] = ()) -> Iterator[tuple[str, Report]]:
     """Train and judge every scene.
 
     Args:
         folder: An empty one, for the repositories.
         console: Where to tell of it.
+        only: The pictures that are wanted; none: all.
 
     Yields:
         A picture's name and the report to show, as GitHub's side would fill it in.
@@ -107,11 +131,18 @@ def play(folder: Path, console: Console) -> Iterator[tuple[str, Report]]:
     Raises:
         RuntimeError: A verdict is not what its picture is to show.
     """
-    for number, scene in enumerate(_SCENES, 1):
+    for number, scene in enumerate((*_SCENES, *_examples()), 1):
+        if only and scene.name not in only:
+            continue
         repository = _repository(folder, scene)
         _git(repository, "checkout", "--quiet", "-b", _branch(scene))
-        _edit(repository, scene)
+        for edit in scene.edits:
+            _edit(repository, scene.repository, edit)
+        if scene.new_file:
+            path, text = scene.new_file
+            (repository / path).write_text(text, encoding="utf-8")
         _commit(repository, scene.message)
+        _prepare(repository, scene)
         report = run_models(repository, RunOptions(base="main"), console)
         if report.verdict.outcome != scene.outcome:
             raise RuntimeError(f"the verdict of {scene.name} is {report.verdict.outcome}, not {scene.outcome}")
@@ -140,15 +171,21 @@ def _repository(folder: Path, scene: Scene) -> Path:
     return path
 
 
-def _edit(repository: Path, scene: Scene) -> None:
-    name, old, new = scene.edit
+def _edit(repository: Path, called: str, edit: tuple[str, str, str]) -> None:
+    name, old, new = edit
     text = (repository / name).read_text(encoding="utf-8")
     if text.count(old) != 1:
-        raise RuntimeError(f"{name} of {scene.repository} is not as this script knows it: it needs one {old!r}")
+        raise RuntimeError(f"{name} of {called} is not as this script knows it: it needs one {old!r}")
     (repository / name).write_text(text.replace(old, new), encoding="utf-8")
-    if scene.new_file:
-        path, text = scene.new_file
-        (repository / path).write_text(text, encoding="utf-8")
+
+
+def _prepare(repository: Path, scene: Scene) -> None:
+    """Bring what git has not, and let `python` be one that has what the example needs."""
+    if scene.prepare:
+        subprocess.run(["sh", "-c", scene.prepare], cwd=repository, check=True)
+    if scene.needs:
+        python = run_demo._python_with(scene.needs, scene.repository)  # noqa: SLF001 - as the demo finds it
+        os.environ["PATH"] = os.pathsep.join((str(python), os.environ["PATH"]))
 
 
 def _as_on_github(report: Report, scene: Scene, number: int) -> Report:
