@@ -13,6 +13,7 @@ from tests.support import tiny
 from tests.support.history_samples import sealed
 from tests.support.ledger_samples import digest, entry
 
+from benchmarks.power import CELLS, Cell, World
 from mlbot.config.run_check import load_config
 from mlbot.console import Console
 from mlbot.errors import Exit, UsageError
@@ -25,6 +26,7 @@ from mlbot.judging.run_power import PLAN, Planning, PowerOptions, say_power
 from mlbot.ledger.entries import SeedValues, VerdictEntry
 from mlbot.lib.terminal import Pen
 from mlbot.ml.holdout import HoldoutData
+from mlbot.stats.power import chances
 
 QUIET = Console(out=io.StringIO(), err=io.StringIO(), quiet=True)
 
@@ -226,11 +228,11 @@ def test_gates_that_rows_do_not_decide_say_so(tmp_path: Path) -> None:
     assert found.family == 2
 
 
-def test_a_holdout_that_is_not_there_or_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_holdout_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     root = folder(tmp_path, holdout="x1,x2,x3,segment,y\n1,2,3,a,\n")
     found, code = asked(root)
-    assert "no value" in found["models"][0]["why"] or "label" in found["models"][0]["why"]
-    assert code is Exit.OK
+    assert "'y'" in found["models"][0]["why"]
+    assert code is Exit.NOT_EVALUATED
     with pytest.raises(UsageError, match="no model 'other'"):
         asked(root, models=("other",))
 
@@ -291,3 +293,15 @@ def test_files_are_found_in_the_folder_that_a_training_has_written(tmp_path: Pat
     assert [each.parent.name for each in _files([tmp_path / "seeds"], model)] == ["0", "1", "2", "3"]
     with pytest.raises(UsageError, match="take 4 files of one recipe, and there are 1"):
         say_flips(tmp_path, FlipOptions(files=(tmp_path / "seeds/tiny/0",)), QUIET, as_json=False)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_the_judge_decides_as_often_as_was_said(cell: Cell) -> None:
+    world, verdicts = World.of(cell), 120
+    said = [chances(world.spread, cell.seeding, world.margin, drop * world.margin) for drop in (0, 3)]
+    none, _, three = (world.outcomes(skill, verdicts) for skill in world.skills)
+    # A twentieth of the draws, and a little for what the normal law and the whole rows of a drop leave out.
+    assert three[Outcome.FAIL] / verdicts > said[1].fails - 0.09
+    assert none[Outcome.PASS] / verdicts == pytest.approx(said[0].passes, abs=0.14)
+    assert none[Outcome.FAIL] / verdicts <= 0.05

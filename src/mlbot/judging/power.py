@@ -117,6 +117,11 @@ class Power(Record):
         """Whether every margin that counts can be judged."""
         return not any(model.unjudgeable for model in self.models)
 
+    @property
+    def readable(self) -> bool:
+        """Whether every holdout could be read."""
+        return all(model.rows or model.task is Task.SCORES for model in self.models)
+
 
 def power_text(found: Power, pen: Pen) -> str:
     """Every model with its gates."""

@@ -66,7 +66,7 @@ PLAN = PowerOptions()
 
 
 def say_power(directory: Path, options: PowerOptions, console: Console, *, as_json: bool) -> Exit:
-    """Print what can be judged; inconclusive where a margin that counts cannot."""
+    """Print what can be judged: inconclusive where a margin that counts cannot, an error for an unreadable holdout."""
     require("judge", needed_for="Reading the holdout")
     root = config_folder(directory)
     folder = Folder.of(root, configs_of(root))
@@ -76,6 +76,8 @@ def say_power(directory: Path, options: PowerOptions, console: Console, *, as_js
     found = Power(models=tuple(_power(root, each, past, options, console) for each in models))
     pen = Pen(console.color, console.width)
     console.result(found.model_dump_json(indent=2) if as_json else power_text(found, pen))
+    if not found.readable:
+        return Exit.NOT_EVALUATED
     return Exit.OK if found.judgeable else Exit.INCONCLUSIVE
 
 
@@ -155,6 +157,8 @@ SIDE = 3
 """How many models a side stand in: two tell rows' noise, and more tell it better."""
 MOST_ROWS = 20_000
 """How many rows are tried; what more of them do follows from these."""
+MOST_DRAWN = 4_000
+"""The same where each metric is measured by drawing groups, or one of the user's own by drawing rows, again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -399,7 +403,8 @@ class _Part:
         """All rows, or those of a slice."""
         from mlbot.stats.standins import SKILL, Rows, assume
 
-        chosen, times = _chosen(planning.holdout, name)
+        drawn = planning.holdout.groups is not None or any(each.function for each in planning.model.metrics)
+        chosen, times = _chosen(planning.holdout, name, MOST_DRAWN if drawn else MOST_ROWS)
         rows = rows_among(planning.holdout, chosen)
         series, data = rows.series, planning.model.data
         labelled = Rows(
@@ -410,9 +415,12 @@ class _Part:
             quantiles=() if series is None else series.quantiles,
             threshold=0.5 if data.threshold is None else data.threshold,
         )
-        by = _reference(planning) if name is None else planning.part(None).by
-        usual = SKILL.get(planning.model.task, 1.0)
-        skill = _skill(planning, labelled, rows, by, usual) if name is None else planning.part(None).assumed.skill
+        if name is not None:  # the same models as on all rows
+            whole = planning.part(None)
+            own: dict[str, Any] = {"by": whole.by, "assumed": whole.assumed}
+            return cls(planning=planning, name=name, labelled=labelled, rows=rows, times=times, **own)
+        by = _reference(planning)
+        skill = _skill(planning, labelled, rows, by, SKILL.get(planning.model.task, 1.0))
         assumed = assume(labelled, skill, planning.options.disagreement, planning.options.change)
         return cls(planning=planning, name=name, labelled=labelled, rows=rows, times=times, by=by, assumed=assumed)
 
@@ -500,20 +508,20 @@ SEEDS_AS_ROWS = 10_000
 _ASSUMED_DF = 4
 
 
-def _chosen(holdout: "HoldoutData", name: str | None) -> "tuple[Any, float]":
+def _chosen(holdout: "HoldoutData", name: str | None, most: int) -> "tuple[Any, float]":
     """The rows to try, and how many times as many there are: whole groups, and every time of a forecast."""
     import numpy as np
 
     of = np.arange(holdout.rows) if name is None else np.flatnonzero(holdout.masks[name])
-    if len(of) <= MOST_ROWS or holdout.series is not None:
+    if len(of) <= most or holdout.series is not None:
         return of, 1.0
     rng = np.random.default_rng(0)
     if holdout.groups is None:
-        chosen = np.sort(rng.choice(of, MOST_ROWS, replace=False))
+        chosen = np.sort(rng.choice(of, most, replace=False))
     else:
         order = rng.permutation(int(holdout.groups.max()) + 1)[holdout.groups[of]]
         sizes = np.bincount(order).cumsum()
-        last = max(1, int(np.searchsorted(sizes, MOST_ROWS)))
+        last = max(1, int(np.searchsorted(sizes, most)))
         chosen = of[order <= last]
     return chosen, len(of) / len(chosen)
 
