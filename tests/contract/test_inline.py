@@ -102,6 +102,7 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
     allowed = {
         Kind.JUDGE: {"DVC_KEY"},
         Kind.EVALUATE: {"PROVIDER_KEY"},
+        Kind.SEALED: {"MLBOT_SEALED_KEY", "VAULT_KEY", "STORE_KEY"},
         Kind.STORE: {"STORE_KEY"},
         Kind.SPEAK: {"APP_KEY"},
         Kind.RECORD: {"DVC_KEY", "STORE_KEY", "APP_KEY"},
@@ -118,7 +119,7 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
 
 
 def test_trusted_jobs_run_on_the_default_branch_alone() -> None:
-    trusted = {Kind.JUDGE, Kind.STORE, Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
+    trusted = {Kind.JUDGE, Kind.SEALED, Kind.STORE, Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
     for key, (workflow, job) in jobs("full").items():
         if workflow and KINDS[workflow][key.partition("/")[2]] in trusted:
             parts = [" ".join(part.split()).strip("()") for part in factors(bare(job["if"]))]

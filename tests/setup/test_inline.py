@@ -32,6 +32,7 @@ judge:
     echo "it's there"
 evaluate: {{secrets: [PROVIDER_KEY]}}
 store: {{secrets: [STORE_KEY]}}
+sealed: {{secrets: [VAULT_KEY]}}
 deploy: {{secrets: [KUBE_TOKEN]}}
 """
 
@@ -400,6 +401,18 @@ def test_the_evaluator_has_its_own_secrets_and_no_others() -> None:
     assert "DVC_KEY" not in str(job)
     assert "STORE_KEY" not in str(job)
     assert "PROVIDER_KEY" not in str(wired("judge", "judge", "judge"))
+
+
+def test_sealed_rows_are_for_one_job_that_writes_nothing() -> None:
+    job = wired("release", "score", "sealed")
+    assert job["environment"] == {"name": "mlbot-sealed", "deployment": False}
+    given = {name: f"${{{{ secrets.{name} }}}}" for name in ("MLBOT_SEALED_KEY", "VAULT_KEY", "STORE_KEY")}
+    assert job["steps"][-1]["env"] == given
+    assert "APP_KEY" not in str(job)
+    others = [("release", "look", "sealed"), ("release", "record", "deploy"), ("judge", "judge", "judge")]
+    others += [("judge", "evaluate", "evaluate"), ("judge", "store", "publish"), ("release", "deploy", "deploy")]
+    for each in others:
+        assert not any(secret in str(wired(*each)) for secret in ("VAULT_KEY", "MLBOT_SEALED_KEY")), each
 
 
 def test_the_store_has_its_own_secrets_and_no_others() -> None:

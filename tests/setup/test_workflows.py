@@ -9,6 +9,7 @@ from tests.support import config_texts as texts
 
 from mlbot import __version__
 from mlbot.config.actions import Actions
+from mlbot.config.errors import ConfigError
 from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.workflows import (
@@ -176,6 +177,27 @@ def test_jobs_install_what_reaches_the_data_the_store_and_the_targets() -> None:
     assert inline[RELEASE_PATH].count("extras: judge gcs http s3\n") == 3
     plain = files(Order(form=Form.INLINE, **order | {"drivers": ()}))[JUDGE_PATH]  # type: ignore[arg-type] # the same
     assert "extras: bot\n" in plain
+
+
+def test_sealed_rows_need_jobs_of_the_repositorys_own_and_their_driver_for_releases_alone() -> None:
+    sealed = texts.SMALL.replace("target: y", "target: y\n      sealed: s3://vault/s.csv")
+    config = texts.parse(sealed)
+    assert choose(config).form is Form.INLINE
+    assert config.wired.environments() == {"mlbot-sealed": ("MLBOT_SEALED_KEY",)}
+    assert (drivers(config), drivers(config, sealed=True)) == ((), ("s3",))
+    order = Order(
+        form=Form.INLINE,
+        guard=("main",),
+        install="x",
+        actions=config.wired,
+        release=True,
+        sealed=drivers(config, sealed=True),
+    )
+    made = files(order)
+    assert [path for path, text in made.items() if "name: mlbot-sealed" in text] == [RELEASE_PATH]
+    assert [path for path, text in made.items() if "judge s3" in text] == [RELEASE_PATH]
+    with pytest.raises(ConfigError, match="callers beside sealed rows"):
+        texts.parse(f"actions: {{form: callers}}\n{sealed}")
 
 
 def test_days_and_statuses_are_those_of_the_config() -> None:

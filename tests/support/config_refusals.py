@@ -162,6 +162,34 @@ _TRAINING_AND_DATA = [
         "holdout: s3://me:secret@bucket/h.csv",
         "8: models.m.data.holdout: found a URL with a password → write the URL without a password; credentials",
     ),
+    *(
+        Case(
+            HOLDOUT,
+            f"holdout: h.csv\nsealed: {given}",
+            f"9: models.m.data.sealed: found {found} → write {write}",
+            schema=schema,
+        )
+        for given, found, write, schema in (
+            (
+                "data/sealed.csv",
+                '"data/sealed.csv"',
+                "a URL such as s3://bucket/sealed.parquet: what lies in the",
+                True,
+            ),
+            (":/sealed.csv", '":/sealed.csv"', "a URL such as s3://bucket/sealed.parquet", True),
+            ("file:///srv/s.csv", '"file:///srv/s.csv"', "a URL of another machine", True),
+            ("LOCAL://srv/s.csv", '"LOCAL://srv/s.csv"', "a URL of another machine", True),
+            ("zip://s.csv", '"zip://s.csv"', "a URL of another machine", True),
+            ("zip://s.csv::s3://b/s.zip", '"zip://s.csv::s3://b/s.zip"', "a URL of another machine", True),
+            ("https://me:secret@host/s.csv", "a URL with a password", "the URL without a password", True),
+        )
+    ),
+    Case(
+        HOLDOUT,
+        "holdout: s3://b/h.csv\nsealed: s3://b/h.csv",
+        '9: models.m.data.sealed: found "s3://b/h.csv" → write another file: sealed rows are those that',
+        schema=False,
+    ),
     Case(
         HOLDOUT,
         "holdout: simplecache::s3://bucket/h.csv",

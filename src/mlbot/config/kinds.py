@@ -326,11 +326,16 @@ LABEL = kind(_label, anyOf=[COLUMN.schema(), {"type": ["number", "boolean"]}])
 PATH = _path("a path inside the repository")
 NOTEBOOK = _path("a notebook", (r"^(?!.*\.ipynb$)", "the path of a Jupyter notebook, such as train.ipynb"))
 PATH_OR_URL = either("://", _url("a URL such as s3://bucket/file.csv"), PATH)
+_HERE = "|".join(
+    "".join(f"[{letter}{letter.upper()}]" for letter in name)
+    for name in ("file", "local", "memory", "data", "git", "dir", "zip", "tar", "libarchive", "reference", "generic")
+)
+"""Protocols of fsspec's that lead to this machine's own disk or memory."""
 _OUTSIDE = "a URL such as s3://bucket/sealed.parquet: what lies in the repository is no secret to a pull request"
 SEALED = _url(
     _OUTSIDE,
     (
-        "^(?:[fF][iI][lL][eE]|[lL][oO][cC][aA][lL]|[mM][eE][mM][oO][rR][yY]|[dD][aA][tT][aA]|[gG][iI][tT]):",
+        f"^(?:{_HERE}):",
         "a URL of another machine, such as s3://bucket/sealed.parquet: this one is where pull requests train",
     ),
 )

@@ -283,6 +283,7 @@ class Config(Section):
             yield Problem(show_value(guard[place]), f"write {write}", ("guard", place))
         yield from _names_alike(context)
         yield from _secrets_without_a_job(context)
+        yield from _sealed_by_callers(context)
         yield from _shared_places(context)
         environments = context.inside("environments")
         named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
@@ -320,6 +321,18 @@ def _secrets_without_a_job(context: Context) -> Iterator[Problem]:
             if isinstance(secret, str) and secret.casefold() not in given:
                 hint = f"write it under `actions:` too: `evaluate: {{secrets: [{secret}]}}`"
                 yield Problem(f"the secret {secret}", hint, ("models", name, "evaluate", "secrets", place))
+
+
+def _sealed_by_callers(context: Context) -> Iterator[Problem]:
+    """Sealed rows without a job of the repository's own: a called workflow has no environment with their key."""
+    if context.inside("actions").get("form") != "callers":
+        return
+    for name, model in context.inside("models").items():
+        data = model.get("data") if isinstance(model, dict) else None
+        if isinstance(data, dict) and data.get("sealed") is not None:
+            hint = f"write inline: the sealed rows of {name} have a key, which called workflows cannot have"
+            yield Problem("callers beside sealed rows", hint, ("actions", "form"))
+            return
 
 
 def _names_alike(context: Context) -> Iterator[Problem]:
