@@ -6,11 +6,12 @@
 A chain is twenty pull requests on one holdout. Each has three freshly drawn models of a pool, and what was merged last
 is its baseline. It is merged unless its own gate fails, or the anchor's: `mlbot.stats.recipe` compares it with the
 models of both, and `mlbot.stats.anchor` says what comes of the anchor. A margin is a number of standard deviations of
-the drop between two equal recipes of three seeds.
+the drop between two equal recipes of three seeds, that answer other rows anew where the chain's do.
 
 Each pull request truly loses a margin, half of one, or nothing. *Constant*: the loss is taken off the models' values,
-so that rows have no part in it. *Moved*: models give more and more of the rows another row's answer, or other rows
-where nothing is to be lost, so what the holdout shows of it depends on the rows.
+so that rows have no part in it. *Moved*: models give more and more of the rows another row's answer, so what the
+holdout shows of it depends on the rows. *Other rows*: each gives as many of the rows another row's answer as those
+before it, and others, so it loses nothing.
 """
 
 import argparse
@@ -46,10 +47,11 @@ POOLS = (("adult", "hgb", 40), ("adult", "rf", 24), ("adult", "mlp", 20), ("nois
 METRICS = ("accuracy", "log_loss")
 SEEDS, REQUESTS, TRIAL = 3, 20, 80
 MARGINS = (2.0, 3.0)
+OF_OTHER_ROWS = (1.0, 2.0, 3.0)
 STEPS = (0.5, 1.0)
 GAIN = 6.0
 RELEASES, EACH = 5, 8
-ELSEWHERE = (0.5, 1.5)  # margins that the answers cost which pull requests without a loss move to other rows
+ELSEWHERE = (0.01, 0.03)  # the shares of rows that pull requests without a loss answer anew
 CHUNK = 10
 FORM = 1  # raise it where what is counted changes: what is cached is of another one
 
@@ -84,14 +86,14 @@ class Pool:
         """The metric of some models on some rows."""
         return estimate(self.metric, Task.BINARY, y, models)
 
-    def sd(self, rows: int) -> float:
+    def sd(self, rows: int, elsewhere: float = 0.0) -> float:
         """The standard deviation of the drop between two equal recipes of three seeds, over rows and models."""
         rng, drops = np.random.default_rng(3), list[float]()
         for _ in range(TRIAL):
             drawn = rng.integers(0, self.y.size, rows)
-            some = self.models[rng.permutation(len(self.models))[: 2 * SEEDS]]
-            values = self.estimate(self.y[drawn], list(some[:, drawn].astype(float))).values
-            drops.append(float(values[:SEEDS].mean() - values[SEEDS:].mean()))
+            chain = Chain(pool=self, margin=0.0, rows=drawn, rng=rng, constant=False)
+            one = chain.version(0.0, elsewhere=elsewhere)
+            drops.append(chain.test(chain.version(0.0, one, elsewhere=elsewhere), one).drop)
         return float(np.std(drops))
 
 
@@ -136,10 +138,8 @@ class Chain:
         taken = {model for each in apart for model in each.models}
         free = [model for model in self.rng.permutation(len(self.own)) if model not in taken]
         place = self.rng.random(self.rows.size) if elsewhere else self.place
-        costs = elsewhere or lost
-        return Version(
-            models=tuple(map(int, free[:SEEDS])), lost=lost, moved=place < costs * self.margin / self.pool.cost
-        )
+        share = elsewhere or lost * self.margin / self.pool.cost
+        return Version(models=tuple(map(int, free[:SEEDS])), lost=lost, moved=place < share)
 
     def test(self, ours: Version, theirs: Version) -> RecipeTest:
         """One version beside another."""
@@ -254,7 +254,7 @@ class Kind:
 
 
 CONSTANT, BY_ROWS = Kind(name="constant"), Kind(name="moved", constant=False)
-NEUTRAL = tuple(Kind(name=f"moved elsewhere, {each:g} m", constant=False, elsewhere=each) for each in ELSEWHERE)
+NEUTRAL = tuple(Kind(name=f"other rows, {100 * each:g} %", constant=False, elsewhere=each) for each in ELSEWHERE)
 ONCE = (
     Kind(name="no anchor", rule="none"),
     Kind(name="after a gain", gain=GAIN),
@@ -266,8 +266,9 @@ OVER_RELEASES = Kind(name="releases", releases=True)
 def kinds() -> Iterator[tuple[Kind, float, float]]:
     """Which kinds of chains, at a margin of how many standard deviations, with which loss a pull request."""
     for sd in MARGINS:
-        yield from ((each, sd, 0.0) for each in (CONSTANT, *NEUTRAL))
+        yield CONSTANT, sd, 0.0
         yield from ((each, sd, step) for each in (CONSTANT, BY_ROWS) for step in STEPS)
+    yield from ((each, sd, 0.0) for each in NEUTRAL for sd in OF_OTHER_ROWS)
     yield from ((OVER_RELEASES, MARGINS[0], step) for step in (0.0, *STEPS))
     yield from ((each, MARGINS[0], STEPS[-1]) for each in ONCE)
 
@@ -290,17 +291,17 @@ def count(cell: Cell, kind: Kind, pool: Pool, margin: float, chunk: int) -> Coun
 
 def counted(pool: Pool, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The counts of all cells of a pool: cached chunks, and those that lack are simulated now."""
-    sd = pool.sd(options.rows)
+    sds = {share: pool.sd(options.rows, share) for share in (0.0, *ELSEWHERE)}
     for cell, kind in cells(pool.name, pool.metric, options.rows):
-        total: Counter[str] = Counter()
+        total, margin = Counter[str](), cell.sd * sds[kind.elsewhere]
         for chunk in range(options.chains // CHUNK):
             key = cache_key(f"{FORM} {cell} {chunk}", Path(__file__))
             file = options.cache / f"creep-{key}.json"
             if not file.exists():
-                file.write_text(json.dumps(count(cell, kind, pool, cell.sd * sd, chunk)))
+                file.write_text(json.dumps(count(cell, kind, pool, margin, chunk)))
             total.update(json.loads(file.read_text()))
         print(f"  {cell}: {lost(total)[0]:.2f} lost", file=sys.stderr, flush=True)
-        yield {**cell.__dict__, "margin": cell.sd * sd, **total}
+        yield {**cell.__dict__, "margin": margin, **total}
 
 
 def lost(counts: Counter[str]) -> tuple[float, float]:

@@ -8,7 +8,8 @@ Both numbers are Poisson's where few rows differ. Each pair of them that is at a
 the levels of all ten looks, when a margin is truly lost: what passes is wrong.
 
 Other metrics are asked of models of Adult, rows drawn with replacement: the candidate gives some rows another row's
-answer, the share of which is solved for, so that this very file loses a margin on all rows.
+answer, the share of which is solved for, so that this very file loses a margin on all rows. A `min` or `max` is asked
+at what the file is truly worth.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import itertools
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,23 @@ class Real:
             yield {**about, "draws": draws, "passes": [*map(int, passes)]}
 
 
+def limits(learner: str, pool: Pool, draws: int) -> Iterator[dict[str, Any]]:
+    """How often each of ten looks would pass a `min` or `max` that is just what the file is truly worth."""
+    for name, (metric, _, settings) in {"accuracy": ("accuracy", 0.0, DEFAULTS), **METRICS}.items():
+        asked = partial(estimate, metric, Task.BINARY, settings=settings)
+        bound = Bound.MIN if CATALOGUE[metric].direction.worse < 0 else Bound.MAX
+        files = [each.astype(float) for each in pool.good[:PAIRS]]
+        gates = [Gate(metric=metric, bound=bound, limit=float(asked(pool.y, [each]).values[0])) for each in files]
+        for rows in SIZES[:2]:
+            rng, passes = np.random.default_rng([14, rows]), np.zeros(MOST_REFUSED, np.int_)
+            for draw in range(draws):
+                drawn, which = rng.integers(0, pool.y.size, rows), draw % PAIRS
+                found = asked(pool.y[drawn], [files[which][drawn]])
+                passes[: looks([Question(gate=gates[which], metric=CATALOGUE[metric], found=found)])] += 1
+            about = {"learner": learner, "metric": f"{name}: {bound}", "margin": 0.0, "rows": rows}
+            yield {**about, "draws": draws, "passes": [*map(int, passes)]}
+
+
 def looks(asked: Sequence[Question]) -> int:
     """At how many looks it would pass: levels fall, so these are the first."""
     return bisect_left(range(MOST_REFUSED), True, key=lambda refused: not is_shown(asked, refused=refused))
@@ -176,6 +195,8 @@ def main() -> None:
             options.draws
         )
     ]
+    for learner, models in LEARNERS:
+        metrics += limits(learner, load(learner, options.data, options.cache, models, 1), options.draws)
     write("metrics", metrics)
 
 
