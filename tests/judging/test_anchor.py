@@ -1,6 +1,8 @@
 """Losses that add up: a row of small changes through the judge, from real files to the ledger and back."""
 
+import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,13 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
+from tests.e2e import user
+from tests.fake_github import ops_actions, ops_issues
+from tests.fake_github.server import FakeGitHub
+from tests.support import tiny
+from tests.support.asking import bot
 from tests.support.history_samples import release
+from tests.support.hosted import JUDGE_RUN, Stage, archive, of_seed, trained
 from tests.support.in_process import InProcess
 from tests.support.ledger_samples import digest
 from tests.support.onnx_samples import columns
@@ -17,15 +25,17 @@ from tests.support.onnx_samples import columns
 from mlbot.config.data import Data
 from mlbot.config.schema import Model
 from mlbot.config.train import Train
+from mlbot.errors import Exit
 from mlbot.events.github import Attempt
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.judging import run_judge
 from mlbot.judging.run_judge import AnchorFiles, JudgeRequest, JudgeResult, Rule, as_anchor, judge, model_report
-from mlbot.ledger.entries import ReleaseEntry, Since, Source, VerdictEntry, WaiverEntry
+from mlbot.ledger.entries import AnchorAsked, ReleaseEntry, Since, Source, VerdictEntry, WaiverEntry
 from mlbot.plan.anchor import anchored_gates, anchors_of
 from mlbot.plan.comparison_point import BranchHistory, Point, push_point
 from mlbot.plan.plan import PlannedModel, StaleCode, StaleReason
+from mlbot.protocol.answer import WaiverRequest, last_line
 from mlbot.publish.plan_operations import Origin, entries_of
 from mlbot.report.report import ModelReport, NoticeCode, Report
 from mlbot.training.run_train import SeedRun, SeedRuns
@@ -346,3 +356,91 @@ def test_two_gates_ask_two_models_where_one_of_them_got_better(tmp_path: Path) -
         ("log_loss",): (digest(1), True),
     }
     assert [[found.metric for found in each.comparisons] for each in report.anchors] == [["roc_auc"], ["log_loss"]]
+
+
+@pytest.fixture
+def stage(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path, bad: Path) -> Stage:
+    """A pull request into a branch whose model lost a feature once; the ledger has the one before, too."""
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost", claim=0.7))
+    stage.judge_main(good, key=digest(9))
+    stage.judge_main(bad)
+    return stage
+
+
+def spent(stage: Stage) -> int:
+    before = len(stage.github.requests.of("/repos"))
+    assert stage.judge() == Exit.OK
+    return len(stage.github.requests.of("/repos")) - before
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_github_has_what_it_takes_to_ask_it_and_a_person_may_waive_just_that(stage: Stage, bad: Path) -> None:
+    stage.settle(bad)
+    assert [each["baseline"] for each in stage.report["models"][0]["anchors"]] == [True]  # nobody has asked before
+    usual = spent(stage)
+    stage.judge_main(bad, anchors=(AnchorAsked(gate="roc_auc", key=digest(9)),))
+    assert spent(stage) - usual <= 3, "a list of artifacts, and a download with its redirect"
+    assert stage.publish() == Exit.OK
+    (model,) = stage.report["models"]
+    assert [(each["baseline"], each["model"]["key"]) for each in model["anchors"]] == [(False, digest(9))]
+    results = {(each["gate"]["metric"], each["gate"]["bound"]): each for each in model["verdict"]["gates"]}
+    assert results["roc_auc", "max_regression"]["outcome"] == "pass"
+    assert results["roc_auc", "anchor"]["reason"] == "below-anchor"
+    (comment,) = stage.comments
+    assert "**Losses that add up**" in comment
+    assert "0.03 that changes may lose together" in comment
+
+    said = stage.github.user("boss").comment(stage.pull, '/waive tiny:roc_auc.anchor reason="Agreed"')
+    request = WaiverRequest(
+        comment=said.id,
+        actor="boss",
+        number=stage.pull.number,
+        sha=user.head(stage.pull),
+        model="tiny",
+        gate="roc_auc.anchor",
+        reason="Agreed",
+    )
+    body = f"So be it.\n\n{last_line(said.id, [request])}"
+    ops_issues.comment(stage.github.world, stage.models, bot(stage.github), stage.pull, body)
+    assert stage.judge() == Exit.OK
+    gates = stage.report["models"][0]["verdict"]["gates"]
+    assert [each["gate"]["bound"] for each in gates if each["waived"]] == ["anchor"]
+
+
+@pytest.mark.usefixtures("git_settings")
+@pytest.mark.parametrize("trains", [True, False])
+def test_what_github_has_deleted_is_trained_again_from_its_commit(
+    stage: Stage, good: Path, bad: Path, *, trains: bool
+) -> None:
+    asked = (AnchorAsked(gate="roc_auc", key=digest(9)),)
+    known = stage.judge_main(bad, anchors=asked)
+    run = known.files[0].run
+    for artifact in stage.models.artifacts.values():
+        artifact.expired = artifact.run_id != run
+    for seed in (0, 1):
+        stage.upload(seed, trained(bad, seed))
+    stage.finish()
+    assert stage.plan() == Exit.OK
+    (job,) = json.loads(stage.outputs["matrix"])["include"]
+    assert job["pack"] == f"tiny+anchor-{known.commit[:7]}"
+    assert json.loads(job["trainings"]) == {"tiny": [0, 1]}
+    judge = copy(stage.run)
+    judge.id, judge.event, judge.attempts = JUDGE_RUN, "workflow_run", [copy(stage.run.attempts[0])]
+    stage.github.world.runs[JUDGE_RUN] = judge
+    files: dict[str, bytes] = {}
+    for seed in (0, 1):
+        own = trained(good, seed)
+        lineage = {**json.loads(own["training.json"]), "key": digest(9)}
+        failure = {"model": "tiny", "key": digest(9), "seed": seed, "commit": known.commit, "timed_out": False}
+        failure |= {"message": "no such package"}
+        left = (
+            own | {"training.json": json.dumps(lineage).encode()}
+            if trains
+            else {"failure.json": json.dumps(failure).encode()}
+        )
+        files |= of_seed(seed, left)
+    ops_actions.upload(stage.github.world, judge, 1, f"mlbot-baseline-{job['pack']}-a1", archive(files))
+    assert stage.judge() == Exit.OK
+    (side,) = stage.report["models"][0]["anchors"]
+    assert (side["baseline"], (side["lost"] or {}).get("key")) == (not trains, None if trains else digest(9))
+    assert [each["code"] for each in stage.report["models"][0]["notices"]].count("anchor-replaced") == (not trains)
