@@ -1,0 +1,117 @@
+"""A change of data in comment, page and terminal: every finding has words, and nothing of a value becomes markup."""
+
+import pytest
+from tests.support import samples
+
+from mlbot.commands.waive import Waive
+from mlbot.data.findings import CellCount, ColumnChange, DataReport, FileDiff, Finding, LabelCount, Why, unchecked
+from mlbot.gates.metric import Bound, DataCheck, Gate
+from mlbot.lib.templates import has_sentence
+from mlbot.report.data import data_tables
+from mlbot.report.markdown import markdown
+from mlbot.report.page import html
+from mlbot.report.terminal import terminal
+
+CAUSES = {
+    DataCheck.SCHEMA: ("",),
+    DataCheck.UNITS: ("all", "some"),
+    DataCheck.CATEGORIES: ("",),
+    DataCheck.LABEL_SHIFT: ("classes", "numbers"),
+    DataCheck.OVERLAP: ("added", "new", "holdout"),
+    DataCheck.NEAR_OVERLAP: ("numbers", "texts"),
+    DataCheck.GROUP_OVERLAP: ("",),
+    DataCheck.LEAK: ("classes", "numbers"),
+    DataCheck.LABELS: ("added", "new"),
+    DataCheck.TRIGGER: ("value", "word"),
+    DataCheck.DRIFT: ("",),
+}
+HOSTILE = "<img src=x onerror=alert(1)> | @octocat `x` **b** #1 \x1b[31m\u202e</details>"
+VALUES = {"found": 3, "rows": 4, "more": 1, "second": 0.5, "before": 0.1, "after": 0.2, "ks": 0.3}
+NAMED = dict.fromkeys(("value", "values", "label"), HOSTILE)
+
+
+def finding(check: DataCheck, cause: str) -> Finding:
+    shown = check is DataCheck.DRIFT
+    values = {**VALUES, **NAMED}
+    return Finding(
+        check=check,
+        cause=cause,
+        values=values,
+        columns=(HOSTILE,),
+        effect=3.0,
+        expected=1.0,
+        n=9,
+        rows=(7,),
+        shown=shown,
+    )
+
+
+def report(*findings: Finding) -> DataReport:
+    diff = FileDiff(
+        part="train",
+        file=HOSTILE,
+        before=10,
+        after=12,
+        key=(HOSTILE,),
+        added=3,
+        removed=1,
+        changed=2,
+        cells=(CellCount(column=HOSTILE, rows=2),),
+        columns=(ColumnChange(column=HOSTILE, before=None, after="text"),),
+        labels=(LabelCount(label=HOSTILE, before=1, after=2),),
+    )
+    return DataReport(
+        model="m",
+        diffs=(diff,),
+        findings=findings,
+        notes=(Why(cause="not-here", values={"file": HOSTILE, "why": HOSTILE}),),
+    )
+
+
+EVERY = report(*(finding(check, cause) for check, causes in CAUSES.items() for cause in causes))
+
+
+def test_every_check_has_its_words() -> None:
+    assert CAUSES.keys() == {*DataCheck}
+    (table,) = data_tables([EVERY])
+    assert all(row.text and row.title for row in (*table.to_look_at, *table.shown))
+    assert all(row.look for row in table.to_look_at)
+    assert [row.look for row in table.shown] == [""]
+    assert all(has_sentence("checks", f"title/{check}") for check in DataCheck)
+
+
+def test_nothing_of_a_value_is_markup_in_a_comment() -> None:
+    text = markdown(samples.failing().model_copy(update={"data": (EVERY,)}))
+    assert "<img" not in text
+    assert "@octocat" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "**b**" not in text.replace("\\*", "")
+    folded = text[text.index("What changed in the data") :]
+    assert folded.index("</details>") > folded.index("Shown only")  # a value closes no fold
+
+
+def test_nor_in_the_page_or_the_terminal() -> None:
+    whole = samples.failing().model_copy(update={"data": (EVERY,)})
+    assert "<img src" not in html(whole)
+    assert "\x1b" not in terminal(whole, color=False)
+    assert "Please look at" in markdown(whole)
+
+
+def test_where_nothing_was_found_nothing_is_said() -> None:
+    whole = samples.failing()
+    quiet = DataReport(model="m", diffs=(FileDiff(part="train", file="a.csv", before=3, after=3),))
+    assert markdown(whole.model_copy(update={"data": (quiet,)})) == markdown(whole)
+    assert html(whole.model_copy(update={"data": (quiet,)})) == html(whole)
+
+
+def test_a_change_that_could_not_be_checked_says_so() -> None:
+    found = markdown(samples.failing().model_copy(update={"data": (unchecked("m", "crashed", why=HOSTILE),)}))
+    assert "were not checked" in found
+    assert "<img" not in found
+
+
+@pytest.mark.parametrize("check", [each for each in DataCheck if each is not DataCheck.DRIFT])
+def test_a_gate_on_a_check_can_be_named_in_a_comment(check: DataCheck) -> None:
+    gate = Gate(metric=check.metric, bound=Bound.MAX, limit=0)
+    assert Waive(model="m", gate=gate.name, reason="ok").text == f'/waive m:data.{check}.max reason="ok"'
