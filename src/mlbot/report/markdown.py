@@ -354,12 +354,13 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         yield Section(name="overview", text=_overview(report), rank=2)
     if text := notices(report.notices):
         yield Section(name="notices", text=text, rank=1)
-    yield from _data(report)
+    yield from _data(report, to_look_at=True)
     for model in by_severity(report.models):
         if several and model.verdict.standing == Outcome.PASS:
             yield Section(name="models that pass", text=_folded(report, model), rank=6)
         else:
             yield from _model(report, model, pictures.get(model.model), heading=several)
+    yield from _data(report, to_look_at=False)
     if report.unchanged:
         names = report.unchanged
         text = fill("comment/unchanged.md.j2", unchanged=names[:30], more=max(0, len(names) - 30))
@@ -368,13 +369,14 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         yield Section(name="notes", text=text, rank=12)
 
 
-def _data(report: Report) -> Iterator[Section]:
-    """What a change does to data: a model's section stands or falls whole."""
+def _data(report: Report, *, to_look_at: bool) -> Iterator[Section]:
+    """What a change does to data; where somebody should look at it, before what is said of the models."""
     several = len(report.data) > 1
     for table in data_tables(report.data):
-        changes = [change for diff in table.diffs for change in diff.columns][:_MOST_COLUMNS]
-        text = fill("comment/data.md.j2", table=table, several=several, schema=changes)
-        yield Section(name="data", text=text, rank=4)
+        if bool(table.to_look_at or table.problem) is to_look_at:
+            changes = [change for diff in table.diffs for change in diff.columns][:_MOST_COLUMNS]
+            text = fill("comment/data.md.j2", table=table, several=several, schema=changes)
+            yield Section(name="data", text=text, rank=4 if to_look_at else 8)
 
 
 _MOST_COLUMNS = 30
