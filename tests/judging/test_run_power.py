@@ -295,6 +295,59 @@ def test_files_are_found_in_the_folder_that_a_training_has_written(tmp_path: Pat
         say_flips(tmp_path, FlipOptions(files=(tmp_path / "seeds/tiny/0",)), QUIET, as_json=False)
 
 
+ITEMS = """
+version: 1
+models:
+  prompts:
+    task: scores
+    artifact: prompts/
+    evaluate:
+      run: "true"
+      scores: {exact: {range: [0, 1]}, words: {direction: lower}}
+    gates:
+      exact: {min: 0.7, max_regression: 0.1}
+      words: {max_regression: 5}
+"""
+
+
+def test_an_evaluators_items_are_those_that_are_said(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "one.txt").write_text("Answer.")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "mlbot.yaml").write_text(ITEMS)
+    unknown, code = asked(tmp_path)
+    assert "--rows" in unknown["models"][0]["why"]
+    assert code is Exit.OK
+    found, _ = asked(tmp_path, rows=200)
+    exact, words = found["models"][0]["gates"]
+    assert (found["models"][0]["rows"], found["models"][0]["deterministic"]) == (200, True)
+    assert 0.02 < exact["noticed_from"] < 0.1
+    assert "range" in words["why"]
+    more, _ = asked(tmp_path, rows=2000)
+    assert more["models"][0]["gates"][0]["noticed_from"] < exact["noticed_from"]
+
+
+def test_a_holdout_of_another_size(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    fewer, own, more = (asked(root, rows=rows)[0]["models"][0] for rows in (1000, None, 16_000))
+    assert (fewer["rows"], own["rows"], more["rows"]) == (1000, 4000, 16_000)
+    assert fewer["gates"][0]["half_width"] == pytest.approx(2 * own["gates"][0]["half_width"])
+    assert more["gates"][1]["noticed_from"] < own["gates"][1]["noticed_from"] < fewer["gates"][1]["noticed_from"]
+    for each in (fewer, more):  # what a release needs does not hang on what there is
+        assert each["sealed"]["gates"][0]["neutral"] == pytest.approx(own["sealed"]["gates"][0]["neutral"], rel=0.1)
+
+
+def test_groups_widen_what_can_be_judged(tmp_path: Path) -> None:
+    lines = tiny.files()["data/holdout.csv"].splitlines()
+    grouped = "\n".join([f"{lines[0]},who", *(f"{line},{at // 20}" for at, line in enumerate(lines[1:]))])
+    own = asked(folder(tmp_path))[0]["models"][0]
+    root = folder(tmp_path, lambda text: text.replace("target: y", "group: who\n      target: y"), holdout=grouped)
+    found = asked(root)[0]["models"][0]
+    assert (found["groups"], own["groups"], own["design_effect"]) == (200, None, None)
+    assert found["design_effect"] > 1.5
+    assert found["gates"][0]["half_width"] > 1.2 * own["gates"][0]["half_width"]
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_the_judge_decides_as_often_as_was_said(cell: Cell) -> None:

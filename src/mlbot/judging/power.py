@@ -88,7 +88,9 @@ class ModelPower(Record):
     model: Name
     task: Task
     rows: Count = 0
+    positives: Count | None = None  # of a binary task
     groups: Count | None = None
+    design_effect: NonNegative | None = None  # how many times the variance of a figure is what it were without groups
     looks: tuple[Count, ...] = ()
     levels: tuple[Probability, ...] = ()
     family: Count = 1  # how many margins Holm adjusts for

@@ -60,6 +60,7 @@ class PowerOptions:
     models: tuple[str, ...] = ()
     disagreement: float = 0.06
     change: float = 0.01
+    rows: int | None = None  # that the holdout is taken to have, slices in proportion; None: those that it has
 
 
 PLAN = PowerOptions()
@@ -135,6 +136,8 @@ def _power(
 ) -> ModelPower:
     nothing = ModelPower(model=model.name, task=model.task)
     if model.evaluate is not None:
+        if options.rows:
+            return _of_items(model, past, options)
         return nothing.model_copy(update={"why": sentence("power", "not-answered/evaluator")})
     console.passing(f"{model.name}: reading the holdout")
     holdout = opened(Rule(model=model, folder=root))
@@ -145,6 +148,73 @@ def _power(
     planning = Planning(root=root, model=model, holdout=holdout, past=own, looks=looks, options=options)
     with _steady():
         return planning.found(console)
+
+
+def _of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions) -> ModelPower:
+    """What an evaluator's scores can judge on so many items: two files differ on some, by all of the score's range."""
+    items = options.rows or 0
+    freedom = seed_freedom(past, model.name, ())
+    seeding = seeding_of(model, freedom, matters=model.artifact is None)
+    ranges = {each.name: each.range for each in model.metrics}
+    gates = []
+    for gate in model.gates:
+        about, span = GatePower(gate=gate, rows=items, counts=gate.blocking), ranges.get(gate.metric)
+        if gate.metric in OPERATIONAL or gate.slice or span is None:
+            cause = "operational" if gate.metric in OPERATIONAL else "slice-items" if gate.slice else "no-range"
+            gates.append(about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")}))
+        elif gate.bound is Bound.MAX_REGRESSION and not seeding.undecidable:
+            spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
+            gates.append(about.model_copy(update=_margin_figures(gate, items, spread, seeding)))
+        elif gate.bound is Bound.MAX_REGRESSION:
+            gates.append(about.model_copy(update={"why": sentence("power", "not-answered/one-seed")}))
+    assumed = Assumptions(disagreement=options.disagreement, change=options.change)
+    return _facts(model, seeding, past).model_copy(update={"rows": items, "assumed": assumed, "gates": tuple(gates)})
+
+
+def _spread_of_items(span: float, items: int, options: PowerOptions, *, matters: bool) -> "Spread":
+    from mlbot.stats.power import SEEDS_AS_ROWS, Spread
+
+    shared, particular = (span**2 * share / items for share in (options.change, options.disagreement / 2))
+    spread = Spread(shared=shared, particular=particular, df=max(1.0, items - 1.0), step=span / items)
+    if not matters:
+        return replace(spread, shared=shared + 2 * particular, particular=0.0)
+    return replace(spread, between=particular * items / SEEDS_AS_ROWS)
+
+
+def _facts(model: Model, seeding: "Seeding", past: Sequence[VerdictEntry]) -> ModelPower:
+    looks = [seeds for seeds, _ in seeding.looks]
+    first, most = (looks[0], looks[-1]) if seeding.matters else (1, 1)
+    brought = model.artifact is not None
+    cost = Cost(first=0, most=0) if brought else Cost(seed_s=durations(past).get(model.name), first=first, most=most)
+    return ModelPower(
+        model=model.name,
+        task=model.task,
+        looks=tuple(looks),
+        levels=tuple(level for _, level in seeding.looks),
+        family=seeding.family,
+        history=seeding.history,
+        deterministic=not seeding.matters,
+        cost=cost,
+    )
+
+
+def seeding_of(model: Model, freedom: int, *, matters: bool) -> "Seeding":
+    """Looks, margins and history of a model's next verdict."""
+    from mlbot.stats.power import Seeding
+
+    given, widest = model.train.seeds, SeedRange()
+    if model.artifact is not None:
+        design = SeedDesign(looks=(1,))
+    elif given is not None:
+        design = SeedDesign.between(given.start, given.most)
+    else:
+        design = SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
+    return Seeding(
+        looks=tuple(zip(design.looks, design.levels, strict=True)),
+        family=max(1, sum(gate.is_margin for gate in model.gates)),
+        history=freedom,
+        matters=matters,
+    )
 
 
 def _steady() -> Any:
@@ -179,22 +249,33 @@ class Planning:
         for gate in self.model.gates:
             console.passing(f"{self.model.name}: {gate.name}")
             gates.append(self._gate(gate))
-        holdout, seeding = self.holdout, self.seeding
-        return ModelPower(
-            model=self.model.name,
-            task=self.model.task,
-            rows=holdout.rows,
-            groups=None if holdout.groups is None else int(holdout.groups.max()) + 1,
-            looks=tuple(seeds for seeds, _ in seeding.looks),
-            levels=tuple(level for _, level in seeding.looks),
-            family=seeding.family,
-            history=seeding.history,
-            deterministic=not seeding.matters,
-            assumed=self.part(None).assumptions,
-            gates=tuple(gates),
-            sealed=self._sealed(),
-            cost=self._cost(),
+        holdout = self.holdout
+        return _facts(self.model, self.seeding, self.past).model_copy(
+            update={
+                "rows": self.options.rows or holdout.rows,
+                "positives": None if self.options.rows else holdout.record.positives,
+                "groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
+                "design_effect": self._design_effect(),
+                "assumed": self.part(None).assumptions,
+                "gates": tuple(gates),
+                "sealed": self._sealed(),
+            }
         )
+
+    def _design_effect(self) -> float | None:
+        """How many times the variance of the first figure is what it were if the rows of a group were independent."""
+        from mlbot.judging.run_measure import estimated
+
+        part, metric = self.part(None), next((each for each in self.model.metrics if not each.slices), None)
+        if metric is None or self.holdout.groups is None or self.model.task is Task.RANKING:
+            return None
+        whole, alone = (
+            part.estimate(metric.name),
+            estimated(self.metric_plan, metric, replace(part.answered, groups=None)),
+        )
+        if isinstance(whole, ValueError) or isinstance(alone, ValueError) or not alone.covariance[0, 0] > 0:
+            return None
+        return float(whole.covariance[0, 0] / alone.covariance[0, 0])
 
     @cached_property
     def baseline(self) -> tuple[Digest, ...]:
@@ -204,29 +285,13 @@ class Planning:
     @cached_property
     def seeding(self) -> "Seeding":
         """Looks, margins and history of the next verdict."""
-        from mlbot.stats.power import Seeding
-
         freedom = seed_freedom(self.past, self.model.name, self.baseline)
-        design = self._design(freedom)
-        return Seeding(
-            looks=tuple(zip(design.looks, design.levels, strict=True)),
-            family=max(1, sum(gate.is_margin for gate in self.model.gates)),
-            history=freedom,
-            matters=not (self.model.artifact is not None or self._is_deterministic),
-        )
+        return seeding_of(self.model, freedom, matters=not (self.model.artifact is not None or self._is_deterministic))
 
     @property
     def _is_deterministic(self) -> bool:
         known = [each.deterministic for each in self.past if each.deterministic is not None]
         return bool(known) and known[-1]
-
-    def _design(self, freedom: int) -> SeedDesign:
-        if self.model.artifact is not None:
-            return SeedDesign(looks=(1,))
-        given, widest = self.model.train.seeds, SeedRange()
-        if given is None:
-            return SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
-        return SeedDesign.between(given.start, given.most)
 
     def part(self, name: str | None) -> "_Part":
         """All rows, or a slice's."""
@@ -246,11 +311,16 @@ class Planning:
         loaded = {} if isinstance(custom, Problem) else custom
         return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=loaded)
 
+    @property
+    def scale(self) -> float:
+        """How many times the holdout's rows are asked about."""
+        return 1.0 if self.options.rows is None else self.options.rows / self.holdout.rows
+
     @cached_property
     def small(self) -> frozenset[str | None]:
         """The slices with fewer rows than count."""
         rows = self.holdout.record.slices
-        return frozenset(each.name for each in self.model.slices if rows[each.name] < each.min_rows)
+        return frozenset(each.name for each in self.model.slices if rows[each.name] * self.scale < each.min_rows)
 
     def metric(self, name: str) -> Metric:
         """One of the model's metrics."""
@@ -258,6 +328,7 @@ class Planning:
 
     def _gate(self, gate: Gate) -> GatePower:
         rows = self.holdout.record.slices[gate.slice] if gate.slice else self.holdout.rows
+        rows = round(rows * self.scale)
         counts = gate.blocking and not gate.only_warns and gate.slice not in self.small
         about = GatePower(gate=gate, rows=rows, counts=counts)
         if gate.bound is Bound.MAX_EXCESS:
@@ -321,15 +392,10 @@ class Planning:
             return None
         spread = part.spread(gate.metric, found)
         step = step_of(found) / part.times
-        neutral, gaining = (_sealed_rows(spread, self.holdout.rows, gate.limit, k, level, step) for k in (1, 2))
+        neutral, gaining = (
+            _sealed_rows(spread, self.holdout.rows * self.scale, gate.limit, k, level, step) for k in (1, 2)
+        )
         return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
-
-    def _cost(self) -> Cost:
-        looks = [seeds for seeds, _ in self.seeding.looks]
-        if self.model.artifact is not None:
-            return Cost(first=0, most=0)
-        first, most = (looks[0], looks[-1]) if self.seeding.matters else (1, 1)
-        return Cost(seed_s=durations(self.past).get(self.model.name), first=first, most=most)
 
 
 def _limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, Any]:
@@ -364,7 +430,7 @@ def _margin_figures(
     }
 
 
-def _sealed_rows(spread: "Spread", rows: int, margin: float, times: int, level: float, step: float) -> int:
+def _sealed_rows(spread: "Spread", rows: float, margin: float, times: int, level: float, step: float) -> int:
     """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
 
     Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
@@ -405,6 +471,7 @@ class _Part:
 
         drawn = planning.holdout.groups is not None or any(each.function for each in planning.model.metrics)
         chosen, times = _chosen(planning.holdout, name, MOST_DRAWN if drawn else MOST_ROWS)
+        times *= planning.scale
         rows = rows_among(planning.holdout, chosen)
         series, data = rows.series, planning.model.data
         labelled = Rows(
@@ -471,6 +538,8 @@ class _Part:
 
     def _with_seeds(self, name: str, spread: "Spread", support: float) -> "Spread":
         """With the seeds' variance: the ledger's, and where that knows little, what is assumed beside it."""
+        from mlbot.stats.power import SEEDS_AS_ROWS
+
         if not self.planning.seeding.matters:  # two files are all there is, and differ as much as two seeds would
             return replace(spread, shared=spread.shared + 2 * spread.particular, particular=0.0)
         assumed = spread.particular * (1 + support / SEEDS_AS_ROWS)
@@ -503,8 +572,6 @@ def spread_of(found: "Estimate", metric: Metric) -> "Spread":
     )
 
 
-SEEDS_AS_ROWS = 10_000
-"""Where nothing is known, seeds move what a model is really worth as the choice of so many rows moves its figure."""
 _ASSUMED_DF = 4
 
 

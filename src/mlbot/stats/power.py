@@ -31,6 +31,8 @@ PASSING = 0.8
 MOST_TIMES = 1000.0
 """Times the rows beyond which asking for more is no advice."""
 MOST_SEEDS = 32
+SEEDS_AS_ROWS = 10_000
+"""Where nothing is known, seeds move what a model is really worth as the choice of so many rows moves its figure."""
 _DRAWS = 10_000
 
 
