@@ -5,12 +5,14 @@ import json
 import os
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 import yaml
+from tests.support.deployment_samples import deployment
 from tests.support.evaluations import result
 from tests.support.git_samples import Sandbox, make
 
@@ -18,19 +20,21 @@ from mlbot import entry
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import Exit
+from mlbot.gates.outcome import Reason
 from mlbot.git.repository import Repository
 from mlbot.judging.rows import Row, Rows
 from mlbot.judging.run_evaluate import evaluation_key, judge_scores
 from mlbot.judging.run_evaluations import HandedOver, Key
-from mlbot.judging.run_judge import JudgeRequest, Rule
+from mlbot.judging.run_judge import JudgeRequest, Live, Rule, model_report
 from mlbot.lib.record import Digest, digest
-from mlbot.report.markdown import markdown
+from mlbot.report.markdown import markdown, production
 from mlbot.report.page import html
 from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
 from mlbot.training.run_predict import RuleSource
 from mlbot.training.run_train import SeedRun, SeedRuns
-from mlbot.verdict.verdict import Method
+from mlbot.verdict.decide import decide
+from mlbot.verdict.verdict import Commits, Method, Problem
 
 pytestmark = pytest.mark.usefixtures("git_settings", "path")
 
@@ -310,11 +314,8 @@ def test_results_are_handed_over_by_what_evaluates(tmp_path: Path) -> None:
     assert len(set(seen)) == 3
 
 
-@pytest.mark.parametrize(
-    ("second", "method"), [("same", Method.IDENTICAL), ("better", Method.RECIPE), ("worse", Method.RECIPE)]
-)
-def test_of_several_trainings_every_pair_has_to_be_one_artifact(tmp_path: Path, second: str, method: Method) -> None:
-    """The first seeds may agree by accident; who compares these alone calls two recipes one."""
+def given(tmp_path: Path, *candidate: str) -> JudgeRequest:
+    """Trained files beside others, all evaluated by another job; each has the scores that its name says."""
     where = repository(tmp_path)
     commit = where.commit({"mlbot.yaml": config(network=True, secrets=["KEY"])})
     found = Repository.discover(where.path)
@@ -328,8 +329,8 @@ def test_of_several_trainings_every_pair_has_to_be_one_artifact(tmp_path: Path, 
             results[trained.name, digest(name.encode())] = _rows_of(name)
         return SeedRuns(runs=tuple(SeedRun(seed=seed, file=tmp_path / name) for seed, name in enumerate(names)))
 
-    request = JudgeRequest(
-        candidate=side("one", second),
+    return JudgeRequest(
+        candidate=side(*candidate),
         baseline=side("one", "same"),
         rule=Rule(
             model=trained,
@@ -339,6 +340,14 @@ def test_of_several_trainings_every_pair_has_to_be_one_artifact(tmp_path: Path, 
             handed_over=HandedOver(folder=tmp_path),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("second", "method"), [("same", Method.IDENTICAL), ("better", Method.RECIPE), ("worse", Method.RECIPE)]
+)
+def test_of_several_trainings_every_pair_has_to_be_one_artifact(tmp_path: Path, second: str, method: Method) -> None:
+    """The first seeds may agree by accident; who compares these alone calls two recipes one."""
+    request = given(tmp_path, "one", second)
     comparison, *_ = judge_scores(request, progress=print).evidence.comparisons
     assert comparison.method is method
 
@@ -359,3 +368,25 @@ def _rows_of(name: str) -> Rows:
         ),
         complete=True,
     )
+
+
+NOWHERE = Commits(head="0" * 40, base=None, policy=None, guarded="main")
+
+
+def test_the_file_that_would_ship_is_compared_with_the_one_in_production(tmp_path: Path) -> None:
+    request = given(tmp_path, "better", "better")
+    for name, change in (("worse", 0.2), ("one", 0.1), ("better", None)):
+        (tmp_path / name).write_text(name)
+        request.rule.results["bot", digest(name.encode())] = _rows_of(name)
+        live = replace(request, live=Live(entry=deployment(3, 1), file=tmp_path / name))
+        result = judge_scores(live, progress=print)
+        assert not isinstance(result.versus, Problem)
+        found = {(each.metric, each.slice): each.change for each in result.versus}
+        wanted = {("exact", None): change, ("length", None): 0, ("exact", "hard"): change} if change else {}
+        assert found == pytest.approx(wanted)
+        assert all(each.margin is None for each in result.versus)
+        shown = production(model_report(result, decide(NOWHERE, [result.evidence]).models[0]))
+        assert ("asked the same items: a paired test, so only items vary" in shown) is bool(change)
+    gone = Problem.of(Reason.MODEL_MISSING, "not-had", why="it is gone", hint="")
+    assert judge_scores(replace(request, live=Live(entry=deployment(3, 1), file=gone)), progress=print).versus == gone
+    assert judge_scores(replace(request, live=Live(entry=deployment(3, 1), file=None)), progress=print).versus == ()

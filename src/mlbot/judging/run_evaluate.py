@@ -50,7 +50,9 @@ def judge_scores(request: JudgeRequest, *, progress: Callable[[str], None]) -> J
         found = {"candidate": tuple(each for each, _ in candidate)}
         return JudgeResult(request=request, evidence=request.evidence.model_copy(update=found))
     baseline = [evaluator.evaluated(run, "baseline") for run in request.others.runs]
-    return _Judged(request=request, evaluator=evaluator, candidate=candidate, baseline=baseline).result()
+    judged = _Judged(request=request, evaluator=evaluator, candidate=candidate, baseline=baseline)
+    result = judged.result()
+    return result if result.evidence.problem else replace(result, versus=judged.versus())
 
 
 Evaluated = tuple[Evaluation, Rows | None]
@@ -116,6 +118,33 @@ class _Judged:
             identical=bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False)),
         )
         return measure_scores(table, plan, masks).comparisons
+
+    def versus(self) -> tuple[Comparison, ...] | Problem:
+        """The file that would ship beside the one in production, by the same items: shown, and never gating."""
+        from mlbot.ml.holdout import item_masks
+
+        live = self.request.live.file if self.request.live else None
+        if live is None or isinstance(live, Problem):
+            return () if live is None else live
+        ships, (there, rows) = (
+            self.candidate[0],
+            self.evaluator.evaluated(SeedRun(seed=0, file=live), "file in production"),
+        )
+        if there.problem is not None or there.digest == ships[0].digest:
+            return there.problem or ()
+        table = Table.of(_sides([ships], [(there, rows)]), self.evaluator.evaluate)
+        if isinstance(table, Problem):
+            return table
+        if wrong := too_many_errors(table, 0) or too_many_errors(table, 1):
+            return wrong
+        masks = item_masks(table.slices, len(table.items), self.request.model.slices)
+        if isinstance(masks, Problem):
+            return masks
+        # Of two given files the seeds' variance is no question: only items vary.
+        plan = replace(self._plan(table), margins={}, seeds_matter=(False, False), identical=False)
+        gated = {(gate.metric, gate.slice) for gate in self.request.model.gates}
+        found = measure_scores(table, plan, masks).comparisons
+        return tuple(each for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
     def _measured(self, table: Table, problem: Problem | None) -> JudgeResult:
         from mlbot.ml.holdout import item_masks

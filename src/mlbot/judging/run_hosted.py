@@ -897,7 +897,8 @@ class ModelJudge:
             return None
         point, rule = assignment.points.get(planned.name), self.rules.of(planned.name)
         own = point and point.entry and not point.train and point.entry.digest == entry.digest
-        if own or rule.model.evaluate is not None:  # an evaluator is asked of both sides alone
+        evaluate = rule.model.evaluate
+        if own or (evaluate is not None and evaluate.secrets):  # the job that has them asked of both sides alone
             return Live(entry=entry, file=None)
         return Live(entry=entry, file=live_file(self.run, entry, assignment.entries, self.baselines.folder))
 

@@ -167,6 +167,7 @@ def production(model: ModelReport) -> str:
         production=model.production,
         rows=tables.production_rows(model),
         summary=tables.production_summary(model),
+        items=model.items is not None,
     )
 
 
