@@ -64,6 +64,7 @@ CASES = [
         with_(model(train={"depends": ("a.py", "b/")})),
         "changes train.depends from the whole repository to a.py, b/",
     ),
+    (with_(model().model_copy(update={"anchor": False})), "changes anchor from true to false"),
     (with_(model(train={"seeds": SeedRange(start=1, most=1)})), "changes train.seeds from unset to 1"),
     (with_(model(train={"seeds": SeedRange()})), "changes train.seeds from unset to 2 to 5"),
     (config().model_copy(update={"guard": ("release",)}), "changes guard from the default branch to release"),

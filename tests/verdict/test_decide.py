@@ -10,9 +10,11 @@ from tests.support.tiers import examples
 
 from mlbot.gates.metric import Bound, Direction, Gate
 from mlbot.gates.outcome import Outcome, Reason, worst
-from mlbot.verdict.decide import Evidence, decide, holm_rejects, may_be_waived
-from mlbot.verdict.seeds import Seeds
+from mlbot.ledger.entries import AnchorModel, SeedCount, Since
+from mlbot.verdict.decide import Evidence, anchor_gates, decide, holm_rejects, may_be_waived
+from mlbot.verdict.seeds import SeedDesign, Seeds, next_wave
 from mlbot.verdict.verdict import (
+    AnchorSide,
     Commits,
     Comparison,
     Evaluation,
@@ -608,3 +610,87 @@ def test_what_a_gate_can_notice_is_said_of_as_many_margins_as_it_was_computed_fo
         assert [(each.gates[0].mde, each.gates[0].family) for each in verdict.models] == [(expected, 2)] * 2
     one = decide(COMMITS, [Evidence(model="a", comparisons=(open_.model_copy(update={"p_value": 0.4}),), **fields)])
     assert one.models[0].gates[0].mde == 0.02
+
+
+ANCHOR_MARGIN = Gate(metric="roc_auc", bound=Bound.MAX_REGRESSION, limit=0.01)
+(ANCHOR,) = anchor_gates([ANCHOR_MARGIN, EXCESS], ["roc_auc"])
+
+
+def beside_anchor(found: Comparison | None, **changes: Any) -> Evidence:
+    """A candidate that passes its own margin, and what it is beside the anchor."""
+    model = AnchorModel(since=Since.FIRST, key=DIGEST)
+    facts: dict[str, Any] = {"gates": ("roc_auc",), "comparisons": () if found is None else (found,)}
+    side = AnchorSide(model=model, **(facts | changes.pop("side", {})))
+    fields: dict[str, Any] = {"comparisons": (comparison(-0.001, 0.003),), "candidate": (evaluation(),)}
+    return Evidence(model="m", gates=(ANCHOR_MARGIN, ANCHOR), anchors=(side,), **(fields | changes))
+
+
+def anchored_comparison(low: float, high: float, **changes: Any) -> Comparison:
+    return comparison(low, high, margin=ANCHOR_MARGIN.limit, **changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome", "reason", "counts"),
+    [
+        (anchored_comparison(-0.030, -0.001), Outcome.FAIL, Reason.BELOW_ANCHOR, True),
+        (anchored_comparison(-0.040, 0.001), Outcome.PASS, Reason.WITHIN_ANCHOR, True),  # much, and perhaps nothing
+        (anchored_comparison(-0.015, -0.013), Outcome.PASS, Reason.WITHIN_ANCHOR, True),  # surely, and not too much
+        (anchored_comparison(0.001, 0.030), Outcome.PASS, Reason.ABOVE_ANCHOR, True),
+        (anchored_comparison(0, 0, method=Method.IDENTICAL), Outcome.PASS, Reason.IDENTICAL, True),
+        (
+            anchored_comparison(-0.9, -0.8, method=Method.SEED_VARIANCE_UNKNOWN),
+            Outcome.INCONCLUSIVE,
+            Reason.SEED_VARIANCE_UNKNOWN,
+            True,
+        ),
+        (
+            comparison(0, 0, problem=Problem.of(Reason.NO_BASELINE_FIGURE)),
+            Outcome.INCONCLUSIVE,
+            Reason.NO_BASELINE_FIGURE,
+            False,
+        ),
+        (comparison(0, 0, problem=UNDEFINED), Outcome.ERROR, Reason.METRIC_UNDEFINED, True),
+        (
+            anchored_comparison(-0.9, -0.8).model_copy(update={"low": None}),
+            Outcome.ERROR,
+            Reason.METRIC_UNDEFINED,
+            True,
+        ),
+        (None, Outcome.ERROR, Reason.METRIC_UNDEFINED, True),
+    ],
+)
+def test_what_a_margin_comes_to_beside_its_anchor(
+    found: Comparison | None, outcome: Outcome, reason: Reason, *, counts: bool
+) -> None:
+    own, result = decide(COMMITS, [beside_anchor(found)]).models[0].gates
+    assert (result.outcome, result.reason, result.counts) == (outcome, reason, counts)
+    assert result.gate.name == "roc_auc.anchor"
+    # It is no margin that Holm adjusts for, and takes nothing from the gate's own.
+    assert (own.outcome, own.family, result.family) == (Outcome.PASS, 1, None)
+
+
+def test_a_fault_of_the_anchors_files_is_an_error_and_a_slice_with_few_rows_only_shows_it() -> None:
+    fault = Problem.of(Reason.ANCHOR_UNREACHABLE, "fault", why="503")
+    _, result = decide(COMMITS, [beside_anchor(None, side={"problem": fault})]).models[0].gates
+    assert (result.outcome, result.problem, may_be_waived(result)) == (Outcome.ERROR, fault, False)
+    gates = [gate.model_copy(update={"slice": "women"}) for gate in (ANCHOR_MARGIN, ANCHOR)]
+    lost = anchored_comparison(-0.9, -0.8, slice="women")
+    small = beside_anchor(lost, side={"gates": ("roc_auc@women",)}, small_slices=frozenset({"women"}))
+    verdict = decide(COMMITS, [small.model_copy(update={"gates": tuple(gates)})]).models[0]
+    assert [each.counts for each in verdict.gates if each.gate.bound is Bound.ANCHOR] == [False]
+
+
+def test_a_loss_against_an_anchor_that_is_the_baseline_is_asked_once() -> None:
+    failing = comparison(-0.030, -0.020)
+    evidence = beside_anchor(anchored_comparison(-0.030, -0.020), side={"baseline": True}, comparisons=(failing,))
+    assert [each.gate.bound for each in decide(COMMITS, [evidence]).models[0].gates] == [Bound.MAX_REGRESSION]
+
+
+def test_it_neither_starts_nor_ends_the_looks_at_more_seeds() -> None:
+    seeds = Seeds(design=SeedDesign(looks=(2, 3, 5)), count=SeedCount(candidate=2, baseline=2))
+    open_ = comparison(-0.020, 0.003, p_value=0.4)
+    for found in (anchored_comparison(-0.030, -0.001), anchored_comparison(-0.001, 0.001)):
+        undecided = decide(COMMITS, [beside_anchor(found, comparisons=(open_,), seeds=seeds)]).models[0]
+        decided = decide(COMMITS, [beside_anchor(found, seeds=seeds)]).models[0]
+        assert next_wave(undecided) is not None
+        assert next_wave(decided) is None

@@ -411,7 +411,7 @@ class _Judging:
         if isinstance(stored, SeedRuns):
             return stored
         if not self.pointed.pushed:
-            return Problem.of(Reason.ANCHOR_UNREACHABLE, NOT_HERE, why=stored.detail)
+            return Problem.of(Reason.ANCHOR_UNREACHABLE, NOT_HERE, why=stored.values.get("why", stored.detail))
         if not is_lost(stored):
             return stored
         trained = trainer.baseline(planned, anchor.entry.commit, len(seeds))
