@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.delivery.test_killed import KILLED, die
 from tests.support import sealed
 from tests.support.releases import World
 from tests.support.sealed import Vault, looks
@@ -243,3 +244,23 @@ def test_on_github_an_answer_is_of_these_bytes_and_these_rules(world: World) -> 
     context.catch_up()
     assert release(context, ReleaseRequest(model="tiny", answer=answer)).decision.reason is R.SEALED_SILENT
     assert world.releases == ()
+
+
+@pytest.mark.story
+def test_a_release_that_is_killed_anywhere_is_finished_and_a_pass_is_not_asked_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the look is written, before its answer is, and before the tag: each by the same command."""
+    scored = Counted()
+    monkeypatch.setattr(SCORED, scored)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    world.change(1000)
+    states: list[list[str]] = []
+    for effect in (1, 2, 4):
+        assert die(world, effect, "release", "tiny") == KILLED
+        states.append([each.state for each in looks(world)])
+        assert world.releases == ()
+    assert states == [[], ["asked"], ["asked", "pass"]]
+    assert ask(world).decision.reason is R.RELEASABLE
+    assert (scored.counts, [each.replays for each in looks(world)][2]) == ([], looks(world)[1].id)
+    assert len(world.releases) == 1

@@ -43,7 +43,8 @@ def release_verb(
         text = release_text(result.entry)
     elif result.decision.go:
         sentence = words(result.decision.reason, result.facts).sentence
-        text = f"{sentence} It would be tagged {result.tag} at {result.facts.commit[:10]}."
+        first = "Its sealed rows would be asked first; then it" if result.facts.asks else "It"
+        text = f"{sentence} {first} would be tagged {result.tag} at {result.facts.commit[:10]}."
     elif not result.decision.refused:
         text = released_already(result)
     return _print(console, result, text, as_json=as_json)
