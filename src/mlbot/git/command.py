@@ -155,6 +155,14 @@ def list_tree(rev: str, cwd: Path, *paths: str, most: int | None = None) -> Iter
         start = end + 1
 
 
+def list_names(rev: str, cwd: Path, *paths: str, most: int | None = None) -> list[str]:
+    """The paths of the files of a commit in `paths`, without what they are; bounds as `list_tree`."""
+    listed = _counted(
+        ["ls-tree", "-r", "-z", "--name-only", "--full-tree", rev, "--", *paths], rev, cwd, most or MOST_ENTRIES
+    )
+    return listed.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
 def _counted(arguments: Sequence[str], rev: str, cwd: Path, most: int) -> bytearray:
     listed, entries = bytearray(), 0
     with streamed(arguments, cwd) as out:

@@ -21,7 +21,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import MOST_ENTRIES, WHO, git, list_tree, read_objects, signed, try_git
+from mlbot.git.command import MOST_ENTRIES, WHO, git, list_names, list_tree, read_objects, signed, try_git
 from mlbot.git.remote import Remote, conflict_with, failure, is_denied, list_refs
 from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.lib.constants import CHARTS
@@ -181,9 +181,9 @@ class OrphanBranch:
         """The paths of the files in folders, none of which is read. Errors: as `read`."""
         here = self.remote.folder
         if here and (tips := self._whole_tips(here)):
-            return tuple(files_of_tips(here, tips, *folders))
+            return _names(here, tips, folders)
         with _repository(self.remote.url) as scratch:
-            return tuple(files_of_tips(scratch, self._fetch(scratch, partial=True).all, *folders))
+            return _names(scratch, self._fetch(scratch, partial=True).all, folders)
 
     @property
     def _ref(self) -> str:
@@ -392,6 +392,11 @@ def files_of_tips(repository: Path, tips: Sequence[str], *folders: str) -> dict[
     return found
 
 
+def _names(repository: Path, tips: Sequence[str], folders: Sequence[str]) -> tuple[str, ...]:
+    found = [list_names(tip, repository, *folders, most=_MOST_ENTRIES) for tip in tips]
+    return tuple(found[0] if len(found) == 1 else dict.fromkeys(chain.from_iterable(found)))
+
+
 def files_at(repository: Path, rev: str, *folders: str) -> dict[str, bytes]:
     """The regular files in folders (none: all) of a commit, in two git processes however many there are."""
     return _read_blobs(repository, list_files(repository, rev, *folders))
@@ -521,8 +526,7 @@ def read_folders(repository: Path, folders: Sequence[str], remote: str = "origin
 def local_paths(repository: Path, folders: Sequence[str]) -> tuple[str, ...]:
     """The paths of the files in parts of the ledger as this clone last fetched it, or knew it before a loss."""
     tips, loss = _local(repository, "origin") if folders else ((), None)
-    found = [list_files(repository, ref, *folders) for ref in (*tips, *([COPY] if loss else []))]
-    return tuple(dict.fromkeys(chain.from_iterable(found)))
+    return _names(repository, (*tips, *([COPY] if loss else [])), folders)
 
 
 def has_ledger(repository: Path) -> bool:

@@ -294,7 +294,9 @@ class Looks(Record):
     pull_request: Count | None = None  # in this pull request; None: the report is of none
 
 
-_LOOK = re.compile(r"(?P<shard>(?:0|[1-9][0-9]{0,18})\.(?:0|[1-9][0-9]{0,18}))/(?P<artifact>[0-9a-f]{16})\.json")
+_LOOK = (
+    r"((?:0|[1-9][0-9]{0,18})\.(?:0|[1-9][0-9]{0,18}))/([0-9a-f]{16})\.json"  # pull request and repository, artifact
+)
 
 
 def look_folder(content: Digest) -> str:
@@ -311,8 +313,8 @@ def count_looks(
     that several pull requests reported counts once.
     """
     folder, own = look_folder(content), {artifact_of_look(each) for each in artifacts}
-    found = [_LOOK.fullmatch(path.removeprefix(folder)) for path in paths if path.startswith(folder)]
-    looks = {(each["shard"], each["artifact"]) for each in found if each}
+    # In one search: there may be a hundred thousand. No path of git's has a NUL.
+    looks = re.findall(f"\0{re.escape(folder)}{_LOOK}(?=\0)", "\0".join(("", *paths, "")))
     mine = pull_request_shard(*pull_request) if pull_request else None
     return Looks(
         content=content,
