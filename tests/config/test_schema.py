@@ -381,7 +381,8 @@ def test_without_places_problems_have_no_lines() -> None:
         parse_config(Document(source="x", data=data))
     assert str(caught.value) == (
         "x: models.m: found 5 → "
-        "write a mapping with task, train, artifact, predict, evaluate, limits, data, slices, metrics or gates\n"
+        "write a mapping with task, train, artifact, predict, evaluate, limits, data, slices, metrics, gates or "
+        "anchor\n"
         "1 problem in x"
     )
 
@@ -430,6 +431,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "repeats": 1,
         "network": False,
         "min_rows": 500,
+        "anchor": True,
         "confident": False,
         "blocking": True,
         "pull_request": "warn",

@@ -15,18 +15,22 @@ import yaml
 from tests.support.deployment_samples import deployment
 from tests.support.evaluations import result
 from tests.support.git_samples import Sandbox, make
+from tests.support.ledger_samples import entry as entry_of
 
 from mlbot import entry
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import Exit
-from mlbot.gates.outcome import Reason
+from mlbot.gates.metric import Bound
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.repository import Repository
 from mlbot.judging.rows import Row, Rows
 from mlbot.judging.run_evaluate import evaluation_key, judge_scores
 from mlbot.judging.run_evaluations import HandedOver, Key
-from mlbot.judging.run_judge import JudgeRequest, Live, Rule, model_report
+from mlbot.judging.run_judge import AnchorFiles, JudgeRequest, Live, Rule, model_report
+from mlbot.ledger.entries import Since
 from mlbot.lib.record import Digest, digest
+from mlbot.plan.anchor import Anchor
 from mlbot.report.markdown import markdown, production
 from mlbot.report.page import html
 from mlbot.report.report import Report
@@ -390,3 +394,26 @@ def test_the_file_that_would_ship_is_compared_with_the_one_in_production(tmp_pat
     gone = Problem.of(Reason.MODEL_MISSING, "not-had", why="it is gone", hint="")
     assert judge_scores(replace(request, live=Live(entry=deployment(3, 1), file=gone)), progress=print).versus == gone
     assert judge_scores(replace(request, live=Live(entry=deployment(3, 1), file=None)), progress=print).versus == ()
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_an_anchor_is_evaluated_once_and_asked_beside_the_baseline(tmp_path: Path, *, reachable: bool) -> None:
+    request = given(tmp_path, "worse", "worse")
+    (tmp_path / "better").write_text("better")
+    if reachable:
+        request.rule.results["bot", digest(b"better")] = _rows_of("better")
+    judged = entry_of(model="bot", key=digest(b"anchor"))
+    anchor = Anchor(entry=judged, files=judged, since=Since.BETTER, gates=("exact",))
+    files = SeedRuns(runs=(SeedRun(seed=0, file=tmp_path / "better"),))
+    asked = replace(request, anchors=(AnchorFiles(anchor=anchor, files=files),))
+    result = judge_scores(asked, progress=print)
+    (side,) = result.evidence.anchors
+    verdict = decide(NOWHERE, [result.evidence]).models[0]
+    found = next(each for each in verdict.gates if each.gate.bound is Bound.ANCHOR)
+    if not reachable:
+        assert (found.outcome, side.problem and side.problem.cause) == (Outcome.ERROR, "not-evaluated")
+        return
+    assert [(each.metric, each.slice) for each in side.comparisons] == [("exact", None)]
+    assert side.comparisons[0].change == pytest.approx(-0.2, abs=0.01)
+    assert found.value == pytest.approx(-0.2, abs=0.01)
+    assert found.gate.limit == pytest.approx(0.15)
