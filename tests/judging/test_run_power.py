@@ -121,6 +121,16 @@ def test_a_margin_that_cannot_be_judged_is_inconclusive(tmp_path: Path) -> None:
     assert asked(shown)[1] is Exit.OK
 
 
+def test_three_rows_judge_nothing(tmp_path: Path) -> None:
+    root = folder(tmp_path, holdout="x1,x2,x3,segment,y\n1,2,3,rare,1\n2,3,4,north,0\n3,4,5,rare,1\n")
+    found, code = asked(root)
+    margin = found["models"][0]["gates"][1]
+    assert code is Exit.INCONCLUSIVE
+    assert (margin["judgeable"], margin["noticed_from"]) == (False, None)
+    assert margin["why"]
+    assert asked(root, as_json=False)[1] is Exit.INCONCLUSIVE
+
+
 def test_what_is_assumed_can_be_said(tmp_path: Path) -> None:
     root = folder(tmp_path)
     asks: tuple[dict[str, Any], ...] = ({}, {"disagreement": 0.02}, {"change": 0.1})
@@ -167,6 +177,7 @@ def test_one_seed_without_a_history_decides_nothing(tmp_path: Path) -> None:
     root = folder(tmp_path, lambda text: text.replace("timeout: 60s", "timeout: 60s\n      seeds: 1"))
     margin = gate(planning(root).found(QUIET), "roc_auc.max_regression")
     assert "seeds: 3" in margin.why
+    assert margin.judgeable is False
     assert gate(planning(root, *verdicts(*[0.004] * 4)).found(QUIET), "roc_auc.max_regression").judgeable is True
 
 

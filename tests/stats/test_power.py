@@ -142,6 +142,15 @@ def test_few_rows_that_differ_pass_a_margin_of_ten_of_them_only() -> None:
     assert passable(replace(thin, effective_rows=100.0), Seeding()) == passable(USUAL, Seeding())
 
 
+def test_where_nothing_moves_a_drop_still_lies_in_rows() -> None:
+    still = Spread(shared=0.0, df=ROWS - 1, step=1 / ROWS, reach=1 / ROWS)
+    least = noticed(still, Seeding())
+    assert least is not None
+    assert 1 / ROWS < least < 10 / ROWS
+    assert chances(still, Seeding(), least, 3 * least).fails >= NOTICED
+    assert noticed(replace(still, step=0.0), Seeding()) == 0.0
+
+
 def test_rows_and_seeds_that_would_do() -> None:
     seeding, margin = Seeding(), 0.006
     times, seeds = times_needed(USUAL, seeding, margin), seeds_needed(USUAL, seeding, 0.008)

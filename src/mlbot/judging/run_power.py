@@ -18,7 +18,7 @@ from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError, require
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, Task
+from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, Task, bounds_of
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
@@ -166,7 +166,9 @@ def _of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions)
             spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
             gates.append(about.model_copy(update=_margin_figures(gate, items, spread, seeding)))
         elif gate.bound is Bound.MAX_REGRESSION:
-            gates.append(about.model_copy(update={"why": sentence("power", "not-answered/one-seed")}))
+            gates.append(
+                about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
+            )
     assumed = Assumptions(disagreement=options.disagreement, change=options.change)
     return _facts(model, seeding, past).model_copy(update={"rows": items, "assumed": assumed, "gates": tuple(gates)})
 
@@ -339,13 +341,14 @@ class Planning:
         part = self.part(gate.slice)
         found = part.estimate(gate.metric)
         if isinstance(found, ValueError):
-            return about.model_copy(update={"why": f"{found}."})
+            judgeable = False if gate.bound.is_relative else None
+            return about.model_copy(update={"why": f"{found}.", "judgeable": judgeable})
         figures = _limit_figures(found, self.metric(gate.metric), part.times)
         if gate.bound is not Bound.MAX_REGRESSION:
             return about.model_copy(update=figures)
         figures.pop("half_width")
         if self.seeding.undecidable:
-            return about.model_copy(update={"why": sentence("power", "not-answered/one-seed")})
+            return about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
         spread = part.spread(gate.metric, found)
         return about.model_copy(update=figures | _margin_figures(gate, rows, spread, self.seeding))
 
@@ -356,17 +359,18 @@ class Planning:
         part, seeding = self.part(None), self.seeding
         seeds, level = seeding.looks[-1]
         if seeding.matters and seeds < SIDE:
-            return about.model_copy(update={"why": sentence("power", "not-answered/flips")})
+            return about.model_copy(update={"why": sentence("power", "not-answered/flips"), "judgeable": False})
         rows = part.rows_of(seeds if seeding.matters else 1)
         matters = (seeding.matters, seeding.matters)
         count = len(rows.predictions) // 2
         found = negative_flips(rows, count, examples=False, limit=about.gate.limit, matters=matters).excess
-        if found is None or found.standard_error is None or found.change is None or found.df is None:
-            return about.model_copy(update={"why": sentence("power", "not-answered/flips")})
+        if found is None:
+            return about.model_copy(update={"why": sentence("power", "not-answered/flips"), "judgeable": False})
+        error, df = found.standard_error or 0.0, found.df or 1.0  # none where the answers are all alike
         step = 1 / max(1, len(rows.labels))
-        spread = Spread(shared=found.standard_error**2, df=max(1.0, found.df), step=step).at(part.times)
+        spread = Spread(shared=error**2, df=max(1.0, df), step=step).at(part.times)
         alone = replace(seeding, looks=((seeds, level),), matters=False)
-        figures = _margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change))
+        figures = _margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change or 0.0))
         return about.model_copy(update=figures)
 
     def _sealed(self) -> SealedPower | None:
@@ -415,13 +419,15 @@ def _margin_figures(
 ) -> dict[str, Any]:
     from mlbot.stats import power
 
-    margin = gate.limit
-    noticed_from = power.noticed(spread, seeding)
+    margin, (low, high) = gate.limit, bounds_of(gate.metric)
+    found = power.noticed(spread, seeding), power.passable(spread, seeding, neutral)
+    # A margin beyond the metric's range is no margin.
+    noticed_from, passed_from = (each if each is not None and each <= high - low else None for each in found)
     times = power.times_needed(spread, seeding, margin, neutral)
     return {
         "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),
         "noticed_from": noticed_from,
-        "passed_from": power.passable(spread, seeding, neutral),
+        "passed_from": passed_from,
         "judgeable": noticed_from is not None and margin >= noticed_from,
         "noticed": power.chances(spread, seeding, margin, JUDGEABLE * margin).fails,
         "passed": power.chances(spread, seeding, margin, neutral).passes,

@@ -246,7 +246,7 @@ def passable(spread: Spread, seeding: Seeding, neutral: float = 0.0) -> float | 
 
 def _least(spread: Spread, seeding: Seeding, holds: Callable[[float], bool]) -> float | None:
     seeds = seeding.looks[-1][0]
-    scale = math.sqrt(spread.shared + 2 * spread.of_seed / seeds)
+    scale = max(math.sqrt(spread.shared + 2 * spread.of_seed / seeds), spread.step)
     if seeding.undecidable or not scale > 0:
         return None if seeding.undecidable else 0.0
     high = scale
