@@ -57,6 +57,8 @@ MINE = look(9)
         ([look(1, "pass", OLD)], 0),
         ([look(1, "not-shown", OLD), look(2, "not-shown", OLD)], 2),
         ([look(1, "not-shown", NEW)], 0),
+        ([look(1, "not-shown", NEW, sketch="")], 1),  # whoever may write to the ledger may write anything
+        ([look(1, "not-shown", NEW, sketch="A===")], 1),
         ([look(1, "not-shown", OTHER)], 1),  # with another key nobody can tell which rows they were
         ([look(1, "void"), look(2, "spent", OLD)], 0),
         ([look(1, "not-shown", OLD), look(2, "not-shown", OLD, replays="1")], 1),

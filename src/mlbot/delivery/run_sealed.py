@@ -154,31 +154,30 @@ class _Opened:
     """All that a look needs, before a model is asked."""
 
     look: SealedEntry
-    looks: tuple[SealedEntry, ...]
     rule: Rule
     gates: list[tuple[Gate, Metric]]
     rows: SealedRows
-    prints: Fingerprint
     files: tuple[Path, ...]
+    known: dict[str, str]  # what the ledger may have of the rows
+    earlier: SealedEntry | None  # the look that asked the very same
+    refused: int  # how many earlier looks at these rows did not pass
+    spent: bool
 
     def answer(self) -> SealedAnswer:
         """What the rows say; from here on whatever goes wrong shows nothing, and so is no pass."""
-        known = {"content": self.prints.content, "key": self.prints.key, "sketch": self.prints.sketch(self.look)}
-        if earlier := answered(self.looks, self.look, self.prints):
-            return self._answer(earlier.state, **known, replays=None if earlier.id == self.look.id else earlier.id)
-        count = refused(self.looks, self.look, self.prints)
-        from mlbot.stats.sealed import level_after
-
-        if level_after(count) is None:
-            return self._answer("spent", **known)
+        if self.earlier is not None:
+            replays = None if self.earlier.id == self.look.id else self.earlier.id
+            return self._answer(self.earlier.state, replays)
+        if self.spent:
+            return self._answer("spent")
         try:
-            passed = is_passed(self.rule, self.files, self.rows, self.gates, count)
+            passed = is_passed(self.rule, self.files, self.rows, self.gates, self.refused)
         except Exception:  # noqa: BLE001 - what it says may name rows
             passed = False
-        return self._answer("pass" if passed else "not-shown", **known)
+        return self._answer("pass" if passed else "not-shown")
 
-    def _answer(self, state: SealedState, **known: str | None) -> SealedAnswer:
-        return SealedAnswer.model_validate({"look": self.look.id, "state": state, **known})
+    def _answer(self, state: SealedState, replays: str | None = None) -> SealedAnswer:
+        return SealedAnswer.model_validate({"look": self.look.id, "state": state, "replays": replays, **self.known})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +191,8 @@ class _Look:
 
     def open(self, environment: Mapping[str, str]) -> "_Opened | Cause":
         """All that is needed, or why nothing is looked at."""
+        from mlbot.stats.sealed import level_after
+
         secret = environment.get(SEALED_KEY, "")
         if len(secret) < _SHORTEST_KEY:
             return "key"
@@ -207,7 +208,18 @@ class _Look:
         rows = open_rows(rule, model.data.sealed)
         looks = sealed_looks(self.context.entries("sealed", model.name), model.name)
         prints = Fingerprint(secret=secret.encode(), whole=rows.whole, rows=rows.rows)
-        return _Opened(look=self.look, looks=looks, rule=rule, gates=gates, rows=rows, prints=prints, files=files)
+        count = refused(looks, self.look, prints)
+        return _Opened(
+            look=self.look,
+            rule=rule,
+            gates=gates,
+            rows=rows,
+            files=files,
+            known={"content": prints.content, "key": prints.key, "sketch": prints.sketch(self.look)},
+            earlier=answered(looks, self.look, prints),
+            refused=count,
+            spent=level_after(count) is None,
+        )
 
     def _files(self) -> tuple[Path, ...] | None:
         """The candidate's bytes, then the baseline's if there is one; None where the store has not the very ones."""
