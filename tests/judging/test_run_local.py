@@ -550,3 +550,24 @@ def test_a_baseline_that_its_command_cannot_answer_for_was_there_to_fetch() -> N
     assert found.reason is Reason.BASELINE_UNREACHABLE
     assert found.detail.startswith("The baseline could not be evaluated: The command that answers")
     assert "$MLBOT_PREDICTIONS" in failed.hint
+
+
+def test_rows_of_the_holdout_in_the_training_data_fail_where_a_gate_says_so(repository: Sandbox) -> None:
+    gated = tiny.CONFIG.replace("    drop: [segment]", "    drop: [segment]\n      gates: {overlap: {max: 0}}")
+    gated += "waivers: {author: true}\n"
+    repository.git("checkout", "--quiet", "main")
+    repository.commit({"mlbot.yaml": gated})
+    repository.git("checkout", "--quiet", "-b", "leaky")
+    train, holdout = ((repository.path / f"data/{part}.csv").read_text("utf-8") for part in ("train", "holdout"))
+    repository.commit({"data/train.csv": train + "".join(holdout.splitlines(keepends=True)[1:31])})
+    code, report = run(repository)
+    found = gate(report, "data.overlap", "max")
+    assert (code, found["outcome"], found["value"]) == (Exit.FAILED, "fail", 30.0)
+    (data,) = report["data"]
+    assert [(each["check"], each["values"]["found"]) for each in data["findings"]] == [("overlap", 30)]
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()):
+        entry.invoke(
+            ["waive", "tiny:data.overlap", "--reason", "they are copies on purpose", "-C", str(repository.path)]
+        )
+    code, report = run(repository)
+    assert gate(report, "data.overlap", "max")["reason"] == "waived", out.getvalue()

@@ -103,7 +103,7 @@ def repeats(check: DataCheck, hits: Codes, rows: int, hits_before: float, before
 
 MOST_NEAR, MOST_OTHERS = 2_000, 20_000
 _NEAR_SHARE = 0.005
-ALIKE, _LONG_TEXT = 0.8, 25
+ALIKE, _LONG_TEXT = 0.75, 25
 
 
 def near(added: Rows, before: Rows, holdout: Rows, columns: Columns) -> Finding | None:
