@@ -37,7 +37,10 @@ from mlbot.plan.comparison_point import BranchHistory, Point, push_point
 from mlbot.plan.plan import PlannedModel, StaleCode, StaleReason
 from mlbot.protocol.answer import WaiverRequest, last_line
 from mlbot.publish.plan_operations import Origin, entries_of
+from mlbot.report.markdown import markdown
+from mlbot.report.page import html
 from mlbot.report.report import ModelReport, NoticeCode, Report
+from mlbot.report.terminal import terminal
 from mlbot.training.run_train import SeedRun, SeedRuns
 from mlbot.verdict.decide import decide
 from mlbot.verdict.seeds import next_wave
@@ -288,8 +291,13 @@ def test_where_it_is_the_baseline_no_file_is_scored_twice(tmp_path: Path, monkey
     _, report, _ = branch.propose(0.6, 1)
     assert [each.baseline for each in report.anchors] == [True]
     branch.merge(0.6, 1)
-    _, report, _ = branch.propose(0.7, 2)
+    verdict, report, _ = branch.propose(0.7, 2)
     assert [each.baseline for each in report.anchors] == [False]
+    whole = Verdict(commits=commits(2), outcome=verdict.outcome, reason=verdict.reason, models=(verdict,))
+    shown = Report(mlbot_version="1", repository="r", verdict=whole, models=(report,))
+    assert "<details><summary>Losses that add up: roc" in markdown(shown)
+    assert "that changes may lose together" in terminal(shown, color=False)
+    assert "<summary>Losses that add up</summary>" in html(shown)
     # The first model alone; beside what is baseline and anchor; the same at its push; then three files more.
     assert asked == [SEEDS, 2 * SEEDS, 2 * SEEDS, 3 * SEEDS]
 

@@ -16,6 +16,7 @@ from mlbot.ledger.entries import KINDS, Entry, canonical, files_of, folders_of, 
 from mlbot.ledger.queries import (
     approvals,
     believable,
+    best_release,
     deployments,
     live,
     live_on,
@@ -245,3 +246,22 @@ def test_the_last_word_on_a_lock() -> None:
     assert locked([*entries, lock(3, reason="again")], P) == lock(3, reason="again")
     assert locked(entries, S) is None
     assert locked([lock(1), lock(1, locked=False)], P) == lock(1), "of two with one counter the lock is believed"
+
+
+def test_the_best_release_is_of_those_that_were_judged_on_this_very_holdout() -> None:
+    known: list[Entry] = []
+    for number, (value, holdout) in enumerate(((0.90, 5), (0.94, 5), (0.99, 6), (0.92, 5)), 1):
+        facts = {"key": digest(number), "digest": digest(100 + number)}
+        known.append(entry(run=number, values=(value - 0.01, value + 0.01), holdout=digest(holdout), **facts))
+        known.append(release(f"1.{number}.0", **facts))
+    known.append(entry(run=9, values=(0.999,), key=digest(9), digest=digest(109)))  # not released
+    model = "adult-income"
+    best = best_release(known, model, ("roc_auc", None), digest(5), worse=-1)
+    assert best is not None
+    assert (best.version, best.value) == ("1.2.0", pytest.approx(0.94))
+    worst = best_release(known, model, ("roc_auc", None), digest(5), worse=1)
+    assert worst is not None
+    assert worst.version == "1.1.0"
+    for subject in (("f1", None), ("roc_auc", "women")):
+        assert best_release(known, model, subject, digest(5), worse=-1) is None
+    assert best_release(known, "fraud", ("roc_auc", None), digest(5), worse=-1) is None

@@ -58,6 +58,15 @@ ALONE = [("a+s0", {"a": [0]}), ("a+s1", {"a": [1]}), ("a+s2", {"a": [2]})]
         ([wanted("a", runs_on=("gpu",)), wanted("b")], {"a": 9, "b": 9}, [("a", A), ("b", B)]),
         ([wanted("a", timeout_s=3 * 3600)], {}, ALONE),  # GitHub would end it after six hours
         ([wanted("a", overrides={"lr": 1}), wanted("a")], {"a": 1}, [("a", A), ("a+trial", A)]),
+        # A commit more of the same models, whose jobs have other names.
+        (
+            [
+                *(wanted(name, commit=COMMIT) for name in "ab"),
+                *(replace(wanted(name, commit="b" * 40), label="+anchor-b") for name in "ab"),
+            ],
+            {"a": 9, "b": 9},
+            [("a+1", A | B), ("a+anchor-b+1", A | B)],
+        ),
     ],
 )
 def test_what_shares_a_job(
