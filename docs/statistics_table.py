@@ -316,20 +316,17 @@ _ENOUGH = 2_000
 
 
 def _anchor_promises(results: Results) -> Iterator[Promise]:
-    found: dict[tuple[str, float, float], list[Cell]] = {}
-    for cell in results.memory["chains"]:
-        found.setdefault((cell["kind"], cell["sd"], cell["step"]), []).append(cell)
-    for (kind, sd, step), cells in found.items():
+    for (kind, metric, sd, step), cells in _by_kind(results):
         if step and kind in {"constant", "moved"}:
             every = [value for each in cells for value in _losses(each)]
             mean = sum(every) / len(every)
-            text = f"margins lost by twenty pull requests that lose {step:g} each, {kind}, margin {sd:g} sd"
+            text = f"margins lost by twenty pull requests that lose {step:g} each, {kind}, `{metric}`, margin {sd:g} sd"
             yield Promise(text=text, bound="at most 2", measured=f"{mean:.2f}", kept=mean <= _MOST_LOST)
         elif not step and kind != "releases":
             share = Share(
                 count=sum(each.get(_BLOCKED, 0) for each in cells), of=sum(each["requests"] for each in cells)
             )
-            text = f"pull requests without a loss that the anchor blocks, {kind}, margin {sd:g} sd"
+            text = f"pull requests without a loss that the anchor blocks, {kind}, `{metric}`, margin {sd:g} sd"
             yield Promise(text=text, bound="at most 2 %", measured=f"{share} %", kept=share.percent <= _MOST_LOST)
 
 
@@ -431,13 +428,18 @@ def _metric_row(cells: Sequence[Cell]) -> str:
 
 def _chains(results: Results) -> str:
     """What chains of pull requests lose."""
-    columns = "pull requests, margin, lost by each, chains, lost in all, worst pool, 19 of 20 within"
+    columns = "pull requests, metric, margin, lost by each, chains, lost in all, worst pool, 19 of 20 within"
     columns += ", blocked by the anchor, worst pool, chains with a block"
-    found: dict[tuple[str, float, float], list[Cell]] = {}
+    rows = (_chain_row(cells) for (kind, *_), cells in _by_kind(results) if kind != "releases")
+    return _table(columns, rows, words=2)
+
+
+def _by_kind(results: Results) -> list[tuple[tuple[str, str, float, float], list[Cell]]]:
+    """The cells of chains, all pools of one kind, metric, margin and loss together."""
+    found: dict[tuple[str, str, float, float], list[Cell]] = {}
     for cell in results.memory["chains"]:
-        found.setdefault((cell["kind"], cell["sd"], cell["step"]), []).append(cell)
-    rows = (_chain_row(cells) for (kind, _, _), cells in found.items() if kind != "releases")
-    return _table(columns, rows, words=1)
+        found.setdefault((cell["kind"], cell["metric"], cell["sd"], cell["step"]), []).append(cell)
+    return list(found.items())
 
 
 def _chain_row(cells: Sequence[Cell]) -> str:
@@ -450,9 +452,8 @@ def _chain_row(cells: Sequence[Cell]) -> str:
     most = max(100 * each.get(_BLOCKED, 0) / each["requests"] for each in cells)
     lost = f"{mean:.2f} | {worst:.2f} | {within:g}" if first["step"] else "– | – | –"
     step = f"{first['step']:g} m" if first["step"] else "nothing"
-    return (
-        f"| {first['kind']} | {first['sd']:g} sd | {step} | {len(every)} | {lost} | {blocked} | {most:.1f} | {some} |"
-    )
+    about = f"{first['kind']} | `{first['metric']}` | {first['sd']:g} sd | {step} | {len(every)}"
+    return f"| {about} | {lost} | {blocked} | {most:.1f} | {some} |"
 
 
 _BLOCKED = "blocked by the anchor"
