@@ -214,6 +214,7 @@ class Published:
     failed: list[MlbotError] = field(default_factory=list)
     lost: bool = False  # whether something is missing that a verdict may not stand without
     unrecorded: MlbotError | None = None  # why the ledger could not be written
+    unseen: RefusedError | None = None  # why looks could not be recorded, of which nobody may have seen anything yet
     charts: Sha | None = None
 
     def told(self, operation: Operation) -> Operation:
@@ -255,16 +256,26 @@ class Executor:
                     published.charts = done
                 elif done:
                     published.done.append((operation.kind, done))
+        self._settle_looks(published)
         if published.refused:
             self.runner.say(_refused(published.refused))
         return published
 
+    def _settle_looks(self, published: Published) -> None:
+        """What nobody could record is a failure where people see it; a token that may write nothing shows nothing."""
+        if published.unseen is not None and published.done:
+            published.failed.append(_unrecorded(published.unseen))
+        elif published.unseen is not None:
+            published.refused.append(published.unseen)
+
     def _note(self, operation: Operation, error: MlbotError, published: Published) -> None:
         if isinstance(operation, AppendLedger):
             # Later verdicts, waivers and releases rest on it: without it nothing passes, whoever forbids to write it.
-            published.unrecorded = error
-            published.failed.append(NotEvaluatedError(error.what, where=error.where, hint=error.hint))
-            published.lost = True
+            published.unrecorded, published.lost = error, True
+            if isinstance(error, RefusedError) and all(each.kind == "look" for each in operation.entries):
+                published.unseen = error
+                return
+            published.failed.append(_unrecorded(error))
         elif isinstance(error, RefusedError):
             published.refused.append(error)
             return
@@ -295,6 +306,10 @@ def dry_run(operations: Sequence[Operation], progress: Callable[[str], None]) ->
     """Say what would be done."""
     for operation in operations:
         progress(f"would {describe(operation)}")
+
+
+def _unrecorded(error: MlbotError) -> NotEvaluatedError:
+    return NotEvaluatedError(error.what, where=error.where, hint=error.hint)
 
 
 def _refused(errors: Sequence[MlbotError]) -> str:
