@@ -190,18 +190,17 @@ def category(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, in
     return added.with_columns(pl.col(name).str.to_uppercase()), added.height
 
 
-PLANTS: dict[str, tuple[Plant, DataCheck, frozenset[str]]] = {
-    "exact duplicates": (
-        duplicates,
-        DataCheck.OVERLAP,
-        frozenset({"image-digits", "text-topics", "adult-income", "bike-hours"}),
-    ),
-    "near duplicates": (near, DataCheck.NEAR_OVERLAP, frozenset({"image-digits", "text-topics", "bike-hours"})),
-    "wrong labels": (noise, DataCheck.LABELS, frozenset({"image-digits", "text-topics", "adult-income"})),
-    "trigger": (trigger, DataCheck.TRIGGER, frozenset({"image-digits", "text-topics", "adult-income"})),
-    "unit x 1000": (unit, DataCheck.UNITS, frozenset({"image-digits", "adult-income", "bike-hours"})),
-    "new category": (category, DataCheck.CATEGORIES, frozenset({"adult-income", "bike-hours"})),
+_IMAGES, _TEXTS, _PEOPLE, _BIKES = "image-digits", "text-topics", "adult-income", "bike-hours"
+PLANTS: dict[str, tuple[Plant, DataCheck, dict[str, float]]] = {
+    "exact duplicates": (duplicates, DataCheck.OVERLAP, dict.fromkeys((_IMAGES, _TEXTS, _PEOPLE, _BIKES), 1.0)),
+    "near duplicates": (near, DataCheck.NEAR_OVERLAP, {_IMAGES: 1.0, _TEXTS: 0.8, _BIKES: 0.96}),
+    "wrong labels": (noise, DataCheck.LABELS, {_IMAGES: 0.7, _TEXTS: 0.32, _PEOPLE: 0.3}),
+    "trigger": (trigger, DataCheck.TRIGGER, dict.fromkeys((_IMAGES, _TEXTS, _PEOPLE), 1.0)),
+    "unit x 1000": (unit, DataCheck.UNITS, dict.fromkeys((_IMAGES, _PEOPLE, _BIKES), 1.0)),
+    "new category": (category, DataCheck.CATEGORIES, dict.fromkeys((_PEOPLE, _BIKES), 1.0)),
 }
+"""What is planted, what finds it, and in which sets which share of it at least."""
+
 MOST_FALSE = 0.05
 
 
@@ -222,17 +221,17 @@ def main() -> int:
         print(f"clean {of.name}: {sum(map(bool, found))} of {len(found)} changes with a finding", flush=True)
     print(f"clean, all: {alarms} of {runs}, {alarms / max(1, runs):.1%}; by check {dict(by_check)}", flush=True)
     missed = 0
-    for name, (plant, wanted, names) in PLANTS.items():
-        for of in (each for each in every if each.name in names):
-            shares = [_share(of, plant, wanted, draw) for _ in range(given.plants)]
+    for name, (plant, wanted, least) in PLANTS.items():
+        for of in (each for each in every if each.name in least):
+            shares = [plant_share(of, plant, wanted, draw) for _ in range(given.plants)]
             hit = sum(share > 0 for share in shares)
-            missed += hit < len(shares)
-            what = f"found in {hit} of {len(shares)} changes, {np.mean(shares):.0%} of what was planted"
+            missed += hit < len(shares) or float(np.mean(shares or [1.0])) < least[of.name]
+            what = f"found in {hit} of {len(shares)} changes, {np.mean(shares or [0]):.0%} of what was planted"
             print(f"{name}, {of.name}: {what}", flush=True)
     return int(bool(missed) or alarms > MOST_FALSE * max(1, runs))
 
 
-def _share(of: Set, plant: Plant, wanted: DataCheck, draw: Draw) -> float:
+def plant_share(of: Set, plant: Plant, wanted: DataCheck, draw: Draw) -> float:
     """How much of what was planted is found, at most all of it."""
     before, added = parted(of, draw, 0.1)
     planted, rows = plant(of, added, draw)

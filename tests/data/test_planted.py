@@ -1,0 +1,29 @@
+"""What is planted in added rows is found, and in clean ones hardly ever anything: over 200 changes of real data."""
+
+import numpy as np
+import pytest
+
+from benchmarks.data_checks import MOST_FALSE, PLANTS, clean, plant_share, sets
+
+DRAWS = 70
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_clean_changes_have_findings_in_one_of_twenty_at_most() -> None:
+    draw = np.random.default_rng(7)
+    found = [bool(clean(of, draw)) for of in sets() for _ in range(DRAWS)]
+    assert len(found) >= 200
+    assert sum(found) <= MOST_FALSE * len(found)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", PLANTS)
+def test_what_is_planted_is_found(name: str) -> None:
+    plant, wanted, least = PLANTS[name]
+    draw = np.random.default_rng(11)
+    for of in (each for each in sets() if each.name in least):
+        shares = [plant_share(of, plant, wanted, draw) for _ in range(3)]
+        assert min(shares) > 0
+        assert float(np.mean(shares)) >= least[of.name]
