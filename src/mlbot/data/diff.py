@@ -70,7 +70,17 @@ def occurrences(asked: Hashes, ordered: Hashes) -> Indices:
 
 def members(rows: Hashes, others: Hashes) -> Mask:
     """Which rows are among others."""
-    return np.isin(rows, np.unique(others), kind="sort") if others.size else np.zeros(rows.size, dtype=bool)
+    if not others.size:
+        return np.zeros(rows.size, dtype=bool)
+    known = np.unique(others)
+    if known.size > _FITS:
+        return np.isin(rows, known, kind="sort")
+    at = np.searchsorted(known, rows)
+    at[at == known.size] = 0  # any of them: it is another one
+    return np.asarray(known[at] == rows)
+
+
+_FITS = 1 << 20  # hashes that are looked up faster than all rows are sorted
 
 
 def repeated(rows: Hashes) -> Mask:

@@ -758,19 +758,24 @@ class _Added:
 
     def _leaks(self) -> Iterator[Finding]:
         """Over the merged tree's file, and over that of before: a column that did so already is not new."""
-        after = self.compared.after.sample(self.columns_read)
+        own = [name for name in self.compared.after.kinds if name in self._own_columns]  # that the change brings
+        after = self.compared.after.sample((*self.columns_read, *own)) if own else self._mixed()
         target, was = self._target(after, {}), self._target(self.before, {})
         found: tuple[Finding, ...] = ()
         if target is not None and was is not None and len(after) >= checks.FEWEST[DataCheck.LEAK]:
-            own = [name for name in self.compared.after.kinds if name in self._own_columns]
-            frame = after.frame
-            if own:  # columns that the change brings
-                frame = self.compared.after.sample((*self.columns_read, *own)).frame
-            now = checks.alone(frame, target, (*self._looked_at, *(own if self._looked_at else ())))
+            now = checks.alone(after.frame, target, (*self._looked_at, *(own if self._looked_at else ())))
             then = checks.alone(self.before.frame, was, self._looked_at)
             found = tuple(checks.leak(now, then, len(after), target))
         self._note(DataCheck.LEAK, found, len(after))
         yield from found
+
+    def _mixed(self) -> Rows:
+        """Rows of before and added ones, as many of these as there are in the file: without one more reading of it."""
+        total = self.compared.before.rows if self.compared.before is not None else len(self.before)
+        share = int(self.compared.new.sum()) / max(1, total)
+        some = self.added.spread(min(len(self.added), max(1, round(share * len(self.before)))))
+        frame = pl.concat([self.before.frame, some.frame.select(self.before.frame.columns)], how="vertical_relaxed")
+        return Rows(frame=frame, numbers=np.concatenate((self.before.numbers, some.numbers)))
 
     @cached_property
     def _own_columns(self) -> frozenset[str]:
