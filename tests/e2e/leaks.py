@@ -2,10 +2,13 @@
 
 import base64
 import io
+import subprocess
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Final
 
 from tests.e2e.export import Export
 from tests.fake_github.runs import Job, Run
@@ -58,3 +61,37 @@ def _inside(where: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
                 yield f"{where}/{info.filename}", opened.read(info)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
         yield where, archive
+
+
+def everything(world: World, *folders: Path) -> Iterator[tuple[str, bytes]]:
+    """All that was ever written: what the fake may answer, every object of git, and each file below the folders."""
+    for where, data in _remembered(world, "world", set()):
+        yield from _inside(where, data)
+    for name, repository in world.repositories.items():
+        objects = ["git", "-C", str(repository.git.path), "cat-file", "--batch", "--batch-all-objects"]
+        yield f"git objects of {name}", subprocess.run(objects, check=True, capture_output=True).stdout
+    seen = set[int]()  # copies of mlbot for each job are one file
+    for file in sorted(each for folder in folders for each in folder.rglob("*") if each.is_file()):
+        if (number := file.stat().st_ino) not in seen:
+            seen.add(number)
+            yield from _inside(str(file), file.read_bytes())
+
+
+def _remembered(thing: Any, where: str, seen: set[int]) -> Iterator[tuple[str, bytes]]:
+    """Every text below a thing."""
+    if isinstance(thing, str | bytes):
+        yield where, thing.encode() if isinstance(thing, str) else thing
+        return
+    if id(thing) in seen or isinstance(thing, int | float | Path | type) or callable(thing):
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Mapping):
+        parts = [part for pair in thing.items() for part in pair]
+    elif isinstance(thing, list | tuple | set | frozenset | deque):
+        parts = list(thing)
+    elif is_dataclass(thing):
+        parts = [getattr(thing, each.name) for each in fields(thing)]
+    else:
+        return
+    for part in parts:
+        yield from _remembered(part, f"{where}, {type(thing).__name__}", seen)

@@ -97,7 +97,7 @@ def test_from_the_first_pull_request_to_a_squash_merge(
     assert "**Provisional.**" in comment
     assert "pip install -r requirements.txt" in " ".join(actions.installed)
     assert story.merge(first, "merge") == "success"
-    assert len(user.ledger(story.models)) == 1
+    assert len(user.ledger(story.models, "verdict")) == 1
 
     work = story.alice.pull_request("work", params(20))
     state, said, comment = story.verdict(work)
@@ -129,7 +129,7 @@ def test_from_the_first_pull_request_to_a_squash_merge(
     assert "Land the new columns of the holdout first" in comment
 
     assert story.merge(work, "squash") == "success"
-    assert len(user.ledger(story.models)) == 2
+    assert len(user.ledger(story.models, "verdict")) == 2
     assert not github.requests.refused()
 
 
@@ -163,7 +163,7 @@ def test_from_a_fork_through_the_merge_queue(github: FakeGitHub, actions: Harnes
     actions.run_until_idle()
     assert user.verdict(story.models, story.models.git.commit_of("main") or "") == "success"
     assert user.comments(story.models, added) == [comment]
-    assert len(user.ledger(story.models)) == 2  # both models, for nobody had judged the first one on main
+    assert len(user.ledger(story.models, "verdict")) == 2  # both models, for nobody had judged the first one on main
 
     state, said, comment = story.verdict(story.alice.pull_request("less", {CONFIG: example[CONFIG]}))
     assert (state, said) == ("failure", "Do not merge: the change removes this model, and with it its gates.")

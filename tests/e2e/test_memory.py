@@ -67,3 +67,29 @@ def test_ten_looks_of_one_pull_request_are_said_whatever_the_rows_are_called(
     assert "no sealed rows" in comment
     assert user.verdict(models, user.head(pull)) == "success"
     assert [one for one in github.requests.refused() if one.token] == []  # git asks without its token first
+
+
+def test_a_second_loss_within_the_margin_is_stopped_by_the_anchor(
+    github: FakeGitHub, actions: Harness, tmp_path: Path
+) -> None:
+    """Each of them loses less than the margin, 0.02 of ROC AUC, beside the model before it: 0.016, then 0.018."""
+    models = repository(github, folder(tmp_path / "before", [1.5, 0.8, 0.49]))
+    boss, alice = github.user("boss"), github.user("alice")
+    pushed = []
+    for name, weights in {"first": [1.5, 0.8, 0.5], "lower": [1.5, 0.6, 0.0]}.items():
+        pushed.append(boss.push("main", dict(folder(tmp_path / name, weights))))
+        actions.run_until_idle()
+        assert user.verdict(models, pushed[-1]) == "success"
+
+    lower = alice.pull_request("lower-still", dict(folder(tmp_path / "still", [1.5, 0.22, 0.0])))
+    better = alice.pull_request("better", dict(folder(tmp_path / "better", [1.5, 0.7, 0.5])))
+    actions.run_until_idle()
+    assert user.verdict(models, user.head(better)) == "success"
+    assert user.verdict(models, user.head(lower)) == "failure"
+    (comment,) = user.comments(models, lower)
+    assert "Losses that add up" in comment
+    assert f"since `{pushed[0][:7]}`" in comment
+    assert "of 0.03 that changes may lose together" in comment
+    assert "**Do not merge:** roc\\_auc fell by 0.0335 since " in comment
+    assert "more than the 0.03 that changes may lose together" in comment
+    assert not github.requests.refused()

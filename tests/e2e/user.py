@@ -54,9 +54,9 @@ def verdict(models: Repository, sha: str) -> str:
     return states[-1]
 
 
-def ledger(models: Repository) -> list[str]:
-    """The paths of the ledger's files."""
-    return models.git.git("ls-tree", "-r", "--name-only", "mlbot-ledger").split()
+def ledger(models: Repository, kind: str = "") -> list[str]:
+    """The paths of the ledger's files, of one kind where it is named."""
+    return models.git.git("ls-tree", "-r", "--name-only", "mlbot-ledger", f"v1/{kind}{'/' * bool(kind)}").split()
 
 
 def config_of(models: Repository) -> Config:
