@@ -32,7 +32,7 @@ NAMED = dict.fromkeys(("value", "values", "label"), HOSTILE)
 
 def finding(check: DataCheck, cause: str) -> Finding:
     shown = check is DataCheck.DRIFT
-    values = {**VALUES, **NAMED}
+    values: dict[str, str | int | float] = {**VALUES, **NAMED}
     return Finding(
         check=check,
         cause=cause,
