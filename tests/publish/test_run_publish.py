@@ -22,7 +22,7 @@ from mlbot.errors import Exit
 from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
 from mlbot.github.api import GitHub, open_heads
-from mlbot.ledger.entries import ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import LookEntry, ReleaseEntry, VerdictEntry
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store
 
@@ -395,6 +395,8 @@ def test_from_a_judged_tip_to_staging(fresh: World, capsys: pytest.CaptureFixtur
     code, _, said = mlbot(capsys, "run", "--record")
     assert code == Exit.OK, said
     (verdict,) = verdicts(fresh)
+    (seen,) = [each for each in fresh.entries() if isinstance(each, LookEntry)]
+    assert (seen.artifact, seen.pull_request, seen.repository) == (verdict.digest, None, None)
     assert (verdict.outcome, verdict.branch) == (Outcome.PASS, "main")
     assert verdict.commit == fresh.context().tip
     assert [each.run for each in verdict.files] == [None] * 3
