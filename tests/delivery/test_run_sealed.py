@@ -228,6 +228,26 @@ def test_nothing_is_looked_at_only_in_the_attempt_that_wrote_the_look(world: Wor
     assert [each.state for each in looks(world)] == ["not-shown"]
 
 
+@pytest.mark.parametrize("state", ["void", "spent", "pass", "not-shown"])
+def test_a_look_is_scored_until_it_has_an_answer_and_never_again(
+    world: World, vault: Vault, monkeypatch: pytest.MonkeyPatch, state: Any
+) -> None:
+    """A job that is run again asks nothing whose record somebody could call off."""
+    scored = Counted()
+    monkeypatch.setattr(SCORED, scored)
+    world.change(1000)
+    first = replace(world.context(), run=Attempt(run=7))
+    look = run_sealed.write_look(first, ask(world, dry_run=True).facts)
+    answer = SealedAnswer(look=look.id, state=state)
+    run_sealed.record_answer(first, "tiny", answer)
+    vault.hold(seed=78)
+    again = replace(world.context(), run=Attempt(run=7, number=2))
+    recorded = run_sealed.find_look(again, "tiny", look.id)
+    assert recorded is not None
+    assert run_sealed.score(again, recorded, os.environ) == answer
+    assert scored.counts == []
+
+
 def test_on_github_an_answer_is_of_these_bytes_and_these_rules(world: World) -> None:
     world.change(1000)
     context = replace(world.context(), run=Attempt(run=7))

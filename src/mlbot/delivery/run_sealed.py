@@ -135,7 +135,13 @@ def record_answer(context: RepositoryContext, model: Name, answer: SealedAnswer)
 
 
 def score(context: RepositoryContext, look: SealedEntry, environment: Mapping[str, str]) -> SealedAnswer:
-    """Read the sealed rows, ask both models, and answer. Writes nothing, and says nothing of what it reads."""
+    """Read the sealed rows, ask both models, and answer. Writes nothing, and says nothing of what it reads.
+
+    A look is scored until its answer is recorded, and never again: one that was no look, scored by a job that is run
+    again and whose record is called off, would give an answer that nothing counts.
+    """
+    if look.state != "asked":
+        return SealedAnswer.of(look)
     context.say("Asking the sealed rows")
     with tempfile.TemporaryDirectory(prefix="mlbot-sealed-") as folder, ExitStack() as stack, silenced():
         try:

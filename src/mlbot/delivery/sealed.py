@@ -45,6 +45,12 @@ class SealedAnswer(Record):
     sketch: str = ""
     replays: str | None = None
 
+    @classmethod
+    def of(cls, look: SealedEntry) -> "SealedAnswer":
+        """The answer that the ledger has of a look."""
+        known = cls.model_fields.keys() - {"look", "cause"}
+        return cls.model_validate({"look": look.id, **{name: getattr(look, name) for name in known}})
+
     def on(self, look: SealedEntry) -> SealedEntry:
         """The look with its answer."""
         return look.model_copy(update=self.model_dump(exclude={"look", "cause"}))
