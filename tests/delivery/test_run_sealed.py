@@ -196,6 +196,18 @@ def test_whatever_goes_wrong_while_it_is_scored_is_no_pass(
     assert CANARY not in "".join(capfd.readouterr())
 
 
+def test_looks_of_a_model_that_had_another_name_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = Counted(answer=False)
+    monkeypatch.setattr(SCORED, scored)
+    world.change(1000)
+    ask(world)
+    (look,) = looks(world)
+    world.append(look.model_copy(update={"model": "former"}))
+    world.change(2000)
+    ask(world)
+    assert scored.counts == [0, 2]
+
+
 def test_of_two_releases_at_once_each_counts_the_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Counted(answer=False)
     monkeypatch.setattr(SCORED, scored)

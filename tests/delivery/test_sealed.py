@@ -77,6 +77,33 @@ def test_what_counts(before: list[SealedEntry], count: int) -> None:
     assert refused([*before, MINE], MINE, OLD) == count
 
 
+@pytest.mark.parametrize(
+    ("before", "elsewhere", "count"),
+    [
+        ([look(1, "not-shown", OLD), look(50, "not-shown", OLD)], {"former"}, 2),  # two models may have the same rows
+        ([look(1, "not-shown", OLD)], set(), 1),  # it was called otherwise
+        ([look(1, "not-shown", NEW)], set(), 0),
+        ([look(1, "pass", OLD)], set(), 0),
+        # where nobody can tell: a model whose rows have another address looked at others
+        ([look(1)], set(), 1),
+        ([look(1)], {"former"}, 0),
+        ([look(1, "pass", OLD), look(2)], {"former"}, 1),
+        ([look(1, "not-shown", OTHER)], set(), 1),
+        ([look(1, "not-shown", OTHER)], {"former"}, 0),
+    ],
+)
+def test_looks_count_whatever_their_model_is_called(before: list[SealedEntry], elsewhere: set[str], count: int) -> None:
+    other = [_called("former", each) for each in before]
+    assert refused([*other, MINE], MINE, OLD, elsewhere) == count
+
+
+def _called(model: str, of: SealedEntry) -> SealedEntry:
+    """A look of another model; its sketch is encrypted for that one."""
+    entry = of.model_copy(update={"model": model})
+    rows = next((each for each in (OLD, NEW, OTHER) if each.content == of.content), None)
+    return entry if rows is None else entry.model_copy(update={"sketch": rows.sketch(entry)})
+
+
 @pytest.mark.parametrize(("shared", "inherits"), [(0, False), (300, False), (700, True), (2500, True), (5000, True)])
 def test_rows_in_common_inherit_from_a_tenth_on(shared: int, *, inherits: bool) -> None:
     rows = prints(range(5000 - shared, 10_000 - shared))

@@ -57,6 +57,7 @@ CASES = [
     (with_(metrics=METRICS[:1]), "removes the metric log_loss"),
     (with_(metrics=(*METRICS, CATALOGUE["f1"])), "adds the metric f1"),
     (with_(model(data={"holdout": "new.csv"})), "changes data.holdout from data/holdout.csv to new.csv"),
+    (with_(model(data={"sealed": "s3://b/s.csv"})), "changes data.sealed from unset to s3://b/s.csv"),
     (with_(model(data={"positive": "yes"})), "changes data.positive from unset to yes"),
     (with_(model(data={"threshold": 0.4})), "changes data.threshold from unset to 0.4"),
     (with_(model(data={"label": "model"})), "changes data.label from unset to model"),

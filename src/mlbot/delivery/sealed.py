@@ -16,7 +16,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.gates.metric import Gate, Metric
 from mlbot.ledger.entries import Entry, ReleaseEntry, SealedEntry, SealedState, WaiverEntry
 from mlbot.ledger.queries import did_not_pass
-from mlbot.lib.record import Count, Digest, Record, canonical, digest
+from mlbot.lib.record import Count, Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree
 from mlbot.verdict.decide import NO_HOLDOUT, policy_digest
 
@@ -124,17 +124,29 @@ class Fingerprint:
 _LENGTH = _BYTES * (1 + _SAMPLE)
 
 
-def refused(looks: Sequence[SealedEntry], mine: SealedEntry, rows: Fingerprint) -> int:
-    """How many earlier looks at these rows did not pass.
+def refused(
+    looks: Sequence[SealedEntry], mine: SealedEntry, rows: Fingerprint, elsewhere: Collection[Name] = frozenset()
+) -> int:
+    """How many earlier looks at these rows did not pass, whatever their model is called.
 
     One without an answer counts: it may have been seen before it was lost. Nobody knows which rows it was of, so it
-    counts for those of the answers before and after it. Of two at once each is earlier than the other.
+    counts for those of its model's answers before and after it. Of two at once each is earlier than the other.
+    `elsewhere` names the models whose sealed rows have another address: where nobody can tell, theirs are others.
     """
-    earlier = [each for each in looks if each.sequence <= mine.sequence and each.id != mine.id]
-    return sum(
-        did_not_pass(look) and any(each is None or rows.is_like(each) for each in _of_rows(earlier, at))
-        for at, look in enumerate(earlier)
-    )
+    earlier: dict[Name, list[SealedEntry]] = {}
+    for each in looks:
+        if each.model != mine.model or (each.sequence <= mine.sequence and each.id != mine.id):
+            earlier.setdefault(each.model, []).append(each)
+    return sum(_refused(of, rows, doubt=model not in elsewhere) for model, of in earlier.items())
+
+
+def _refused(looks: Sequence[SealedEntry], rows: Fingerprint, *, doubt: bool) -> int:
+    """How many of a model's looks did not pass and are of these rows; `doubt`: whether those that nobody can tell."""
+
+    def is_of(look: SealedEntry | None) -> bool:
+        return doubt if look is None or look.key != rows.key else rows.is_like(look)
+
+    return sum(did_not_pass(look) and any(map(is_of, _of_rows(looks, at))) for at, look in enumerate(looks))
 
 
 def _of_rows(looks: Sequence[SealedEntry], at: int) -> Iterator[SealedEntry | None]:

@@ -16,7 +16,7 @@ _Rule = tuple[str, ...]
 _Value = Gate | Slice | Metric | str
 
 _JUDGED_BY = (
-    *("holdout", "target", "positive", "threshold", "label", "features", "classes", "group", "weight"),
+    *("holdout", "sealed", "target", "positive", "threshold", "label", "features", "classes", "group", "weight"),
     *("time", "series", "horizon", "season", "quantiles", "id"),
 )
 
