@@ -90,6 +90,13 @@ def test_a_composite_key_is_that_of_datacompy(tmp_path: Path) -> None:
     assert [(each.column, each.rows) for each in diff.cells] == [("hum", 30)]
 
 
+def test_a_label_of_a_megabyte_does_not_fill_the_report(tmp_path: Path) -> None:
+    before = people(300)
+    long = pl.concat([before, people(1, 9, 900).with_columns(label=pl.lit("x" * 1_000_000))])
+    report = check(made(tmp_path, before, long, kind="parquet"))
+    assert len(report.model_dump_json()) < 20_000
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_same_rows_are_no_change(tmp_path: Path, kind: str) -> None:
     frame = people(200)

@@ -467,6 +467,7 @@ class _Checking:
 
 
 _FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
+_LONGEST_LABEL = 100  # a label is a stranger's text, and the report of a change has an end
 
 
 def label_counts(file: _File, target: str) -> dict[str, int]:
@@ -480,7 +481,9 @@ def label_counts(file: _File, target: str) -> dict[str, int]:
 
 def _counts(now: Mapping[str, int], then: Mapping[str, int]) -> tuple[LabelCount, ...]:
     names = sorted({*now, *then}, key=lambda name: (-now.get(name, 0) - then.get(name, 0), name))
-    return tuple(LabelCount(label=name, before=then.get(name, 0), after=now.get(name, 0)) for name in names)
+    return tuple(
+        LabelCount(label=name[:_LONGEST_LABEL], before=then.get(name, 0), after=now.get(name, 0)) for name in names
+    )
 
 
 def _column_changes(before: _File, after: _File) -> Iterator[ColumnChange]:

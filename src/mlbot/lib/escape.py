@@ -41,6 +41,7 @@ _LINKS = (
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
 
 _LONGEST = 600
+_LOOKED_AT = 16  # of a text that is shown, so many times as many characters
 
 
 def clean(text: object, longest: int = _LONGEST) -> str:
@@ -49,10 +50,13 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     Characters that would vanish or reorder what stands beside them (Boucher and Anderson, "Trojan Source", 2021) are
     shown as the replacement character.
     """
-    spaced = "".join(" " if char.isspace() else char for char in str(text))
+    whole = str(text)
+    head = whole[: _LOOKED_AT * longest]  # a cell of a table may have megabytes, and is shown in many places
+    spaced = "".join(" " if char.isspace() else char for char in head)
     seen = (_REPLACEMENT if unicodedata.category(char) in _HIDDEN or char in _BLANKS else char for char in spaced)
     line = " ".join("".join(seen).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+    fits = len(line) <= longest and len(head) == len(whole)
+    return line if fits else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 @lru_cache(maxsize=4096, typed=True)  # a report names the same metrics, slices and figures again and again
