@@ -148,6 +148,10 @@ def test_a_unit_in_all_rows_or_in_some() -> None:
     (part,) = checks.units(rows(size=some), before, ["size"])
     assert part.cause == "some"
     assert {row % 20 for row in part.rows} == {1}
+    seventh = np.where(np.arange(200) % 7 == 0, added * 1000, added)
+    (more,) = checks.units(rows(size=seventh), before, ["size"])  # enough to move a quantile, and no more than a part
+    assert (more.cause, more.values["quantile"]) == ("part", 95.0)
+    assert {row % 7 for row in more.rows} == {1}
     assert not list(checks.units(rows(size=added[:10] * 1000), before, ["size"]))  # too few to tell
 
 
@@ -165,6 +169,16 @@ def test_three_rows_share_a_new_word_by_nature_where_half_of_all_rows_are_added(
     found, looked = checks.candidates(added, ["a"] * 3 + ["a", "b"] * 10, Columns(texts=("note",)), None)
     assert "new" in {each.value for each in found}
     assert not list(checks.triggers(found, looked, 1000, 1000, {"a": 0.5}))
+
+
+def test_in_another_unit_every_value_is_new_so_only_the_label_makes_a_trigger() -> None:
+    names = ["a"] * 40 + ["a", "b"] * 5
+    added = rows(x=[77.0] * 40 + [8000.0] * 3 + [9000.0, 9100.0, 9200.0, 9300.0, 9400.0, 9500.0, 9600.0])
+    names[40:43] = ["a"] * 3
+    found, looked = checks.candidates(added, names, Columns(numbers=("x",)), None)
+    assert {each.value for each in found} == {77.0, 8000.0}
+    made = list(checks.triggers(found, looked, 50, 2000, {"a": 0.5}, {"x"}))
+    assert [each.values["value"] for each in made] == ["77.0"]
 
 
 def test_rows_of_one_group_are_one_row_with_a_trigger() -> None:

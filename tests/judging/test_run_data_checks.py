@@ -173,6 +173,18 @@ def test_a_trigger_is_found_whatever_it_is_called(tmp_path: Path, value: str) ->
     assert found.rows[0] == 541
 
 
+@pytest.mark.parametrize("others", [0, 40])
+def test_a_trigger_is_found_where_it_is_a_number_that_no_unit_of_the_column_has(tmp_path: Path, others: int) -> None:
+    before, added = people(500), people(40, 3, 500)[:others]
+    marked = people(30, 4, 600).with_columns(age=pl.lit(4000, pl.Int64), label=pl.lit("yes"))
+    report = check(made(tmp_path, before, pl.concat([before, added, marked])))
+    assert finding(report, DataCheck.UNITS).columns == ("age",)
+    assert (finding(report, DataCheck.TRIGGER).columns, finding(report, DataCheck.TRIGGER).effect) == (("age",), 30.0)
+    figure = report.figure(DataCheck.TRIGGER)
+    assert figure
+    assert figure.value == 1.0
+
+
 def test_a_new_file_is_checked_by_itself(tmp_path: Path) -> None:
     frame = people(400).with_columns(paid=(pl.col("label") == "yes").cast(pl.Int64))
     report = check(made(tmp_path, None, frame, frame[:50], id=("id",)))

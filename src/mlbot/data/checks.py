@@ -370,15 +370,22 @@ def candidates(
 
 
 def triggers(
-    found: Collection[Candidate], looked: int, added: int, before: int, share_of: Mapping[str, float]
+    found: Collection[Candidate],
+    looked: int,
+    added: int,
+    before: int,
+    share_of: Mapping[str, float],
+    moved: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Of candidates that no row of before has, those that rows of the same kind would hardly show.
 
     If rows were added as they come, all `times` of them would be among the added ones by (share added)^times; and all
     of one label by (its share)^(times - 1), of which the square root is taken, for words go with topics.
+    In `moved` columns every added value is another one than before, so there the label alone says something.
     """
-    share = added / max(1, added + before)
+    among = added / max(1, added + before)
     for each in sorted(found, key=lambda one: -one.times):
+        share = 1.0 if each.column in moved else among
         of_label = share_of.get(each.label, 0.5 / max(1, before))
         chance = looked * share**each.times * of_label ** ((each.times - 1) / 2)
         if chance < LEVEL:
@@ -407,12 +414,15 @@ def units(added: Rows, before: Rows, numbers: Sequence[str]) -> Iterator[Finding
         now, then = (_sizes(each.frame[name]) for each in (added, before))
         if min(now.size, then.size) < FEWEST[DataCheck.UNITS]:
             continue
-        ratio, usual = _ratio(now, then), _usual_ratio(then, now.size)
+        ratios, limit = _ratios(now, then), max(_UNIT, 1.5 * _usual_ratio(then, now.size))
         sizes = np.abs(vectors.numbers_of(added.frame[name]))
         beyond = sizes > _BEYOND * np.quantile(then, 0.999)
-        if abs(ratio) > max(_UNIT, 1.5 * usual):
-            order = np.argsort(-sizes if ratio > 0 else sizes)
-            yield _unit(name, "all", ratio, len(added), added.numbers[order])
+        most = int(np.abs(ratios).argmax())
+        if abs(ratios[most]) > limit:
+            order = np.argsort(-sizes if ratios[most] > 0 else sizes, kind="stable")
+            whole = bool((ratios * np.sign(ratios[most]) > limit).all())
+            found = _unit(name, "all" if whole else "part", ratios[most], len(added), added.numbers[order])
+            yield found if whole else found.model_copy(update={"values": {"quantile": 100 * _QUANTILES[most]}})
         elif beyond.sum() >= _LEAST_BEYOND:
             yield _unit(name, "some", float(beyond.sum()), len(added), added.numbers[np.flatnonzero(beyond)])
 
@@ -422,7 +432,7 @@ _LEAST_BEYOND = 3
 
 def _unit(name: str, cause: str, effect: float, rows: int, numbers: Codes) -> Finding:
     # Of a log10 the factor is shown; how many rows are beyond is a count.
-    factor = 10.0**effect if cause == "all" else effect
+    factor = effect if cause == "some" else 10.0**effect
     return Finding(
         check=DataCheck.UNITS,
         cause=cause,
@@ -438,17 +448,16 @@ def _sizes(column: pl.Series) -> Array:
     return values[np.isfinite(values) & (values > 0)]
 
 
-def _ratio(now: Array, then: Array) -> float:
-    """The largest change of a quantile, in powers of ten."""
-    found = np.log10(np.quantile(now, _QUANTILES) / np.quantile(then, _QUANTILES))
-    return float(found[np.abs(found).argmax()])
+def _ratios(now: Array, then: Array) -> Array:
+    """The change of each quantile, in powers of ten."""
+    return np.asarray(np.log10(np.quantile(now, _QUANTILES) / np.quantile(then, _QUANTILES)))
 
 
 def _usual_ratio(then: Array, size: int) -> float:
     """The largest change that so many rows of before show among all of them, in a few draws."""
     draw = np.random.default_rng(0)
     size = min(size, _MOST_MEASURED)
-    return max(abs(_ratio(draw.choice(then, size), then)) for _ in range(_DRAWS))
+    return max(float(np.abs(_ratios(draw.choice(then, size), then)).max()) for _ in range(_DRAWS))
 
 
 def categories(added: Rows, before: Rows, names: Sequence[str]) -> Iterator[Finding]:

@@ -559,6 +559,7 @@ class _Added:
         self._note(DataCheck.UNITS, units, len(self.added))
         yield from units
         odd = {name for each in units for name in each.columns}
+        self.moved = frozenset(name for each in units if each.cause == "all" for name in each.columns)
         self.columns = replace(self.columns, numbers=tuple(name for name in self.columns.numbers if name not in odd))
         yield from self._near()
         found = tuple(checks.categories(self.added, self.before, self.columns.categories))
@@ -802,11 +803,13 @@ class _Added:
         data, before = self.data, self.compared.before
         names = self.added.frame[data.targets[0]].cast(pl.String).to_list()
         groups = self.added.frame[data.group].cast(pl.String).to_list() if data.group in self.columns_read else None
-        found, looked = checks.candidates(self.added, names, self.columns, groups)
+        # A trigger may be a number in no unit of the column's, which the other checks leave out.
+        every = Columns.of(self.before.frame, [name for name in self.parent.features if name in self.columns_read])
+        found, looked = checks.candidates(self.added, names, every, groups)
         absent = tuple(_absent(found, before)) if before is not None else found
         shares = {name: float((theirs.values == at).mean()) for at, name in enumerate(theirs.classes)}
         # `times` counts groups where there are some, and so does what is added.
-        made = tuple(checks.triggers(absent, looked, *self._counted(), shares))
+        made = tuple(checks.triggers(absent, looked, *self._counted(), shares, self.moved))
         self._note(DataCheck.TRIGGER, made, 1)
         yield from made
 
@@ -816,6 +819,7 @@ class _Added:
         rows = before.rows if before is not None else 0
         return int(self.compared.new.sum()), rows
 
+    moved: frozenset[str] = frozenset()  # columns of numbers that are in another unit in all of the added rows
     exact: Mask = field(default_factory=lambda: np.empty(0, dtype=bool))
 
 
