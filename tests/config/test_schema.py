@@ -626,6 +626,11 @@ def test_a_model_whose_repository_would_have_too_long_a_name_is_refused() -> Non
     assert "with the model's name it may have 255 characters" in problem
 
 
+def test_a_gate_on_a_check_that_there_is_not_names_those_that_there_are() -> None:
+    (problem,) = problems(texts.SMALL.replace("target:", "train: a.csv\n      gates: {bogus: {max: 1}}\n      target:"))
+    assert 'found the name "bogus" → write a name of a check: schema, units' in problem
+
+
 @pytest.mark.parametrize("bound", list(Bound))
 def test_a_slice_or_metric_is_not_named_as_a_gate_of_another(bound: Bound) -> None:
     (problem,) = problems(texts.SMALL.replace("      s: x = 1", f"      s.{bound}: x = 1"))

@@ -379,6 +379,28 @@ def test_flips_of_files_that_are_scored(tmp_path: Path) -> None:
     assert "Files are for --aa" in refused.output
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--verdicts", "30"), "--verdicts is for --aa."),
+        (("--minutes", "1"), "--minutes is for --aa."),
+        (("--aa", "--rows", "300", "seeds"), "--rows is not for --aa."),
+        (("--aa", "--disagreement", "0.1", "seeds"), "--disagreement is not for --aa."),
+        (("--aa", "--change", "0.1", "seeds"), "--change is not for --aa."),
+    ],
+)
+def test_an_option_without_effect_is_refused(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    run = CliRunner().invoke(cli, ["power", "-C", str(folder(tmp_path)), *options])
+    assert (run.exit_code, words in run.output) == (2, True)
+
+
+def test_a_slice_without_rows_is_said_so(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    found, _ = asked(folder(tmp_path, lambda text: text.replace("segment = 'rare'", "segment = 'none'")))
+    gates = {each["gate"]["slice"]: each for each in found["models"][0]["gates"]}
+    assert "has no rows" in gates["rare"]["why"]
+    assert not recwarn.list
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("cell", CELLS[1::3], ids=str)
 def test_the_judge_decides_as_often_as_was_said(cell: Cell) -> None:

@@ -280,6 +280,8 @@ def test_a_group_that_is_called_as_if_it_were_missing_is_one_where_the_config_sa
 
 def test_no_rows(tmp_path: Path) -> None:
     assert problem(tmp_path, "a,income\n").reason is Reason.EMPTY_HOLDOUT
+    numbers = {"old": "a > 3"}  # no row shows that the column holds numbers
+    assert problem(tmp_path, "a,income\n", slices=numbers).reason is Reason.EMPTY_HOLDOUT
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mlbot.cli.options import common, example, json_option, option
 from mlbot.console import Console
@@ -47,6 +48,7 @@ def power(  # noqa: PLR0913  # an option each
     change without effect passes, and the rows or seeds that would do. Exits with 3 where a margin that counts cannot be
     judged.
     """
+    _refuse_other_way(aa=aa)
     console = Console.of_process(quiet=quiet)
     if aa:
         from mlbot.judging.run_flips import FlipOptions, say_flips
@@ -61,6 +63,14 @@ def power(  # noqa: PLR0913  # an option each
     from mlbot.judging.run_power import PowerOptions, say_power
 
     return say_power(directory, PowerOptions(models=models, **assumed), console, as_json=as_json)
+
+
+def _refuse_other_way(*, aa: bool) -> None:
+    """Refuse an option that would be without effect."""
+    context = click.get_current_context()
+    for name in ("disagreement", "change", "rows") if aa else ("verdicts", "minutes"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is {'not ' if aa else ''}for --aa.")
 
 
 VERBS = (power,)

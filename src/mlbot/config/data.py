@@ -139,7 +139,7 @@ class DataGate(Section):
     """What may be found of one kind in the rows that a change adds."""
 
     name_form: ClassVar[str] = "|".join(each for each in DataCheck if each is not DataCheck.DRIFT)
-    name_words: ClassVar[str] = "of a check: " + ", ".join(each for each in DataCheck if each is not DataCheck.DRIFT)
+    name_words: ClassVar[str] = "a check: " + ", ".join(each for each in DataCheck if each is not DataCheck.DRIFT)
 
     name: str
     max: Annotated[float, Kind(_most, lambda: {"type": "number", "minimum": 0})]

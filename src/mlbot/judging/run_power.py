@@ -335,13 +335,13 @@ class Planning:
         about = GatePower(gate=gate, rows=rows, counts=counts)
         if gate.bound is Bound.MAX_EXCESS:
             return self._of_flips(about)
-        if gate.metric in OPERATIONAL:
-            cause = "latency" if gate.metric.startswith("latency") else "operational"
-            return about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")})
+        judgeable = False if gate.bound.is_relative else None
+        if cause := _unanswered(gate, rows):
+            measured = {} if gate.metric in OPERATIONAL else {"judgeable": judgeable}
+            return about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")} | measured)
         part = self.part(gate.slice)
         found = part.estimate(gate.metric)
         if isinstance(found, ValueError):
-            judgeable = False if gate.bound.is_relative else None
             return about.model_copy(update={"why": f"{found}.", "judgeable": judgeable})
         figures = _limit_figures(found, self.metric(gate.metric), part.times)
         if gate.bound is not Bound.MAX_REGRESSION:
@@ -400,6 +400,13 @@ class Planning:
             _sealed_rows(spread, self.holdout.rows * self.scale, gate.limit, k, level, step) for k in (1, 2)
         )
         return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
+
+
+def _unanswered(gate: Gate, rows: int) -> str:
+    """Why nothing about the rows can answer, if so."""
+    if gate.metric in OPERATIONAL:
+        return "latency" if gate.metric.startswith("latency") else "operational"
+    return "" if rows else "no-rows"
 
 
 def _limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, Any]:

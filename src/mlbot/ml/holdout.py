@@ -515,9 +515,17 @@ class _Opening:
         features = self._features()
         wrong = (*self._wrong_slices(), *map(self._wrong_target, self.data.targets), self._wrong_weight())
         problems = tuple(each for each in (features, *wrong) if isinstance(each, Problem))
+        if problems and not isinstance(features, Problem) and self._is_empty():
+            return (Problem.of(Reason.EMPTY_HOLDOUT),)  # types that nothing shows are no problem of their own
         if problems or isinstance(features, Problem):
             return (*problems, *map(mixed_column, self.table.odd_columns()))
         return self._rows(features)
+
+    def _is_empty(self) -> bool:
+        try:
+            return self.frame.head(1).collect().is_empty()
+        except PolarsError:
+            return False
 
     def _features(self) -> tuple[Feature, ...] | Problem:
         schema = dict(self.frame.collect_schema())
