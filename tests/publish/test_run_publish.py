@@ -23,6 +23,7 @@ from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
 from mlbot.github.api import GitHub, open_heads
 from mlbot.ledger.entries import LookEntry, ReleaseEntry, VerdictEntry
+from mlbot.lib.record import canonical, digest
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store
 
@@ -396,7 +397,11 @@ def test_from_a_judged_tip_to_staging(fresh: World, capsys: pytest.CaptureFixtur
     assert code == Exit.OK, said
     (verdict,) = verdicts(fresh)
     (seen,) = [each for each in fresh.entries() if isinstance(each, LookEntry)]
-    assert (seen.artifact, seen.pull_request, seen.repository) == (verdict.digest, None, None)
+    assert (seen.artifact, seen.pull_request, seen.repository) == (
+        digest(canonical([each.digest for each in verdict.files])),
+        None,
+        None,
+    )
     assert (verdict.outcome, verdict.branch) == (Outcome.PASS, "main")
     assert verdict.commit == fresh.context().tip
     assert [each.run for each in verdict.files] == [None] * 3

@@ -322,6 +322,33 @@ def test_many_looks_say_what_decides_a_release_and_nothing_of_a_correction(seale
     assert not any(word in said.text for word in ("adjusted", "corrected", "widened"))
 
 
+def seed(number: int, file: int, value: float | None = 0.8) -> Evaluation:
+    scores = () if value is None else (SCORE.model_copy(update={"value": value}),)
+    return Evaluation(digest=f"sha256:{file:064x}", seed=number, scores=scores)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "same"),
+    [
+        ([(0, 1), (1, 1)], True),  # the seed decides nothing
+        ([(0, 1), (1, 2)], False),  # the file that ships is known, and another's figures are shown
+        ([(0, 1), (1, 3)], False),
+        ([(0, 1, None), (1, 3)], False),  # nothing ships, and figures are shown all the same
+        ([(0, 4, None), (1, 1)], True),
+    ],
+)
+def test_a_look_is_at_every_file_whose_figures_are_shown(seeds: list[tuple[Any, ...]], *, same: bool) -> None:
+    known = report(candidate=(seed(0, 1),), holdout=KNOWN_ROWS).shown
+    shown = report(candidate=tuple(seed(*each) for each in seeds), holdout=KNOWN_ROWS).shown
+    assert known is not None
+    assert shown is not None
+    assert (shown == known) is same
+
+
+def test_files_of_which_nothing_is_shown_are_no_look() -> None:
+    assert report(candidate=(seed(0, 1, None), seed(1, 2, None)), holdout=KNOWN_ROWS).shown is None
+
+
 def test_a_report_that_nobody_keeps_is_no_look_and_one_without_figures_has_none() -> None:
     mute = with_looks(looked_at(Outcome.PASS), looks_of(2), counts=False).models[0].looks
     assert mute is not None

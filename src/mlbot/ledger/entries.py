@@ -459,7 +459,7 @@ class LookEntry(Record):
     schema_version: Schema = "mlbot/ledger@2"
     kind: Literal["look"] = "look"
     content: Digest  # of the holdout's rows, however they are written (`mlbot.ml.content`)
-    artifact: Digest  # of the candidate's file that ships: its other seeds are the same look
+    artifact: Digest  # of the candidate's file; of several seeds whose files differ, of all their digests
     repository: Id | None = None  # GitHub's number of the repository; None on a laptop
     pull_request: Id | None = None  # None: of the guarded branch itself, or of a merge queue
     head_repository: Id | None = None  # where the pull request is from; None: not of one, or the fork is gone

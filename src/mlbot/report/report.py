@@ -14,7 +14,7 @@ from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
 from mlbot.ledger.queries import Looks
 from mlbot.lib.constants import ACTIONS_REPOSITORY
-from mlbot.lib.record import Count, Digest, Name, Record, digest, document
+from mlbot.lib.record import Count, Digest, Name, Record, canonical, digest, document
 from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.seeds import Wave
 from mlbot.verdict.settling import Cure
@@ -237,11 +237,17 @@ class ModelReport(Record):
 
     @property
     def shown(self) -> tuple[Digest, Digest] | None:
-        """The rows, and the artifact whose figures on them a reader sees; None where there are none to see."""
-        content, shipped = self.holdout.content if self.holdout else None, self.shipped
-        if content is None or shipped is None or shipped.digest is None or shipped.problem is not None:
+        """The rows, and the artifact whose figures on them a reader sees; None where there are none to see.
+
+        Of several seeds it is all of them that have figures: a training may make one file again for the seed that
+        ships, or none, and something new for each of the others.
+        """
+        content = self.holdout.content if self.holdout else None
+        scored = (each for each in self.candidate if any(score.value is not None for score in each.scores))
+        measured = [each.digest for each in scored if each.digest is not None]
+        if content is None or not measured:
             return None
-        return (content, shipped.digest) if any(each.value is not None for each in shipped.scores) else None
+        return (content, measured[0] if len({*measured}) == 1 else digest(canonical(measured)))
 
     @property
     def brought(self) -> bool:
