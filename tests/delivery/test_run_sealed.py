@@ -187,11 +187,16 @@ def test_a_look_without_an_answer_counts(world: World, vault: Vault, monkeypatch
     assert scored.counts == [1, 0]
 
 
+def _leaves(*_given: object) -> None:
+    raise SystemExit(CANARY)
+
+
+@pytest.mark.parametrize("wrong", [_raises, _leaves])
 def test_whatever_goes_wrong_while_it_is_scored_is_no_pass(
-    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], wrong: Callable[..., None]
 ) -> None:
     world.change(1000)
-    monkeypatch.setattr(SCORED, _raises)
+    monkeypatch.setattr(SCORED, wrong)
     assert ask(world).decision.reason is R.SEALED_NOT_SHOWN
     assert CANARY not in "".join(capfd.readouterr())
 

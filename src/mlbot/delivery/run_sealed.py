@@ -182,7 +182,7 @@ class _Opened:
             return self._answer("spent")
         try:
             passed = is_passed(self.rule, self.files, self.rows, self.gates, self.refused)
-        except Exception:  # noqa: BLE001 - what it says may name rows
+        except (Exception, SystemExit):  # noqa: BLE001 - what it says may name rows, and so may a metric's exit code
             passed = False
         return self._answer("pass" if passed else "not-shown")
 
