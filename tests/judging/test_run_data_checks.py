@@ -97,6 +97,14 @@ def test_a_label_of_a_megabyte_does_not_fill_the_report(tmp_path: Path) -> None:
     assert len(report.model_dump_json()) < 20_000
 
 
+def test_names_that_would_fill_the_report_are_not_compared(tmp_path: Path) -> None:
+    before = people(300)
+    report = check(made(tmp_path, before, before.with_columns(pl.lit(1).alias("n" * 100_000)), kind="parquet"))
+    assert report.problem is not None
+    assert "has 100,000 characters" in str(report.problem.values["why"])
+    assert len(report.model_dump_json()) < 20_000
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_the_same_rows_are_no_change(tmp_path: Path, kind: str) -> None:
     frame = people(200)

@@ -47,6 +47,7 @@ from mlbot.ml.frames import Table, is_number, is_text, open_table
 
 MOST_SAMPLED = 20_000
 MOST_ROWS, MOST_COLUMNS = 100_000_000, 2_000
+_LONGEST_NAME = 1_000  # of a column: the report has them as they are
 _MOST_FEATURES = 400  # that are looked at one by one
 _MOST_CELLS = 500_000
 _BATCH = 1 << 17
@@ -161,6 +162,8 @@ class _File:
         if rows > MOST_ROWS or len(kinds) > MOST_COLUMNS:
             what = f"it has {rows:,} rows and {len(kinds):,} columns; {MOST_ROWS:,} and {MOST_COLUMNS:,} are compared"
             raise UsageError(what)
+        if (longest := max(map(len, kinds), default=0)) > _LONGEST_NAME:
+            raise UsageError(f"a column's name has {longest:,} characters; {_LONGEST_NAME:,} are compared")
         return cls(table=table, rows=rows, kinds=kinds)
 
     def dtype(self, name: str) -> pl.DataType:
