@@ -363,8 +363,11 @@ def test_groups_widen_what_can_be_judged(tmp_path: Path) -> None:
     assert found["gates"][0]["half_width"] > 1.2 * own["gates"][0]["half_width"]
 
 
+OF_DATA = "target: y\n      gates: {overlap: {max: 0}, trigger: {max: 0, blocking: false}}"
+
+
 def test_flips_of_files_that_are_scored(tmp_path: Path) -> None:
-    root, seeds = folder(tmp_path), tmp_path / "seeds"
+    root, seeds = folder(tmp_path, lambda text: text.replace("target: y", OF_DATA)), tmp_path / "seeds"
     seeds.mkdir()
     for seed in range(4):
         onnx.save(columns({"x1": 1.5, "x2": 0.8 + 0.02 * seed, "x3": 0.5}), seeds / f"{seed}.onnx")
@@ -375,6 +378,7 @@ def test_flips_of_files_that_are_scored(tmp_path: Path) -> None:
     assert (found["schema_version"], found["files"], found["seeds"], found["splits"]) == ("mlbot/power-aa@1", 4, 2, 6)
     assert (found["rows"], found["verdicts"]) == (4000, 5)
     assert found["gates"][-1]["gate"] is None
+    assert not [each for each in found["gates"][:-1] if each["gate"]["metric"].startswith("data.")]
     refused = CliRunner().invoke(cli, ["power", "-C", str(root), str(seeds)])
     assert "Files are for --aa" in refused.output
 
@@ -392,6 +396,16 @@ def test_flips_of_files_that_are_scored(tmp_path: Path) -> None:
 def test_an_option_without_effect_is_refused(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
     run = CliRunner().invoke(cli, ["power", "-C", str(folder(tmp_path)), *options])
     assert (run.exit_code, words in run.output) == (2, True)
+
+
+def test_a_gate_on_the_data_of_a_change_is_no_question_of_the_holdout(tmp_path: Path) -> None:
+    found, code = asked(folder(tmp_path, lambda text: text.replace("target: y", OF_DATA)))
+    (model,) = found["models"]
+    gates = {each["gate"]["metric"]: each for each in model["gates"]}
+    assert code is Exit.OK
+    assert "not the holdout" in gates["data.overlap"]["why"]
+    assert gates["data.overlap"]["judgeable"] is None
+    assert "data.overlap" not in {each["gate"]["metric"] for each in model["sealed"]["gates"]}
 
 
 def test_a_slice_without_rows_is_said_so(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

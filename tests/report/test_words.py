@@ -23,6 +23,11 @@ from mlbot.verdict.verdict import Comparison, GateResult, Method, Noise, Problem
 SOURCE = Path(__file__).parents[2] / "src" / "mlbot"
 
 
+@pytest.mark.parametrize(("figure", "shown"), [(50.0, "50"), (0.0, "0"), (1.0, "1"), (58.6, "58.6"), (None, "–")])
+def test_a_count_of_rows_has_no_decimals_that_say_nothing(figure: float | None, shown: str) -> None:
+    assert words.value("data.overlap", figure) == shown
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_is_a_plain_sentence(reason: Reason) -> None:
     problem = Problem.of(reason)

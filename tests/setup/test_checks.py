@@ -360,7 +360,10 @@ def test_the_workflow_and_its_targets(targets: tuple[str, ...], codes: list[str]
 )
 def test_how_many_sealed_rows_it_takes(gates: str, address: str | None, what: str | None) -> None:
     text = re.sub(r"gates:\n(?: {6,}.*\n)+", f"gates: {gates}\n", tiny.CONFIG)
-    text = text if address is None else text.replace("target: y", f"target: y\n      sealed: {address}")
+    of_data = "gates: {overlap: {max: 0}}"  # which no release is asked
+    text = (
+        text if address is None else text.replace("target: y", f"target: y\n      sealed: {address}\n      {of_data}")
+    )
     config = parse_config(load(f"{text}environments: {{e: {{target: 'file:///srv/m'}}}}\n", "mlbot.yaml"))
     found = [each.hint for each in check_release(config, there=True)]
     assert found == [] if what is None else what in " ".join(found)

@@ -327,6 +327,11 @@ class Gate(Record):
         return self.blocking and self.bound in {Bound.MAX_REGRESSION, Bound.MAX_EXCESS}
 
     @property
+    def is_scored(self) -> bool:
+        """Whether answers for labelled rows decide it, and not the file, its behaviour or the data of a change."""
+        return self.metric not in OPERATIONAL and data_check(self.metric) is None
+
+    @property
     def subject(self) -> str:
         """The metric as a gate names it: `metric` or `metric@slice`."""
         return f"{self.metric}@{self.slice}" if self.slice else self.metric

@@ -16,7 +16,7 @@ from mlbot.config.run_check import Folder
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, UsageError, require
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.git.repository import Repository, config_folder, configs_of
 from mlbot.judging.power import Flipping, GateFlips, OutcomeShare, flipping_text
@@ -146,7 +146,7 @@ class _Flips:
     @classmethod
     def of(cls, planning: Planning, rows: "Rows", options: FlipOptions) -> "_Flips":
         """Of the gates whose outcome rests on rows and seeds."""
-        gates = tuple(gate for gate in planning.model.gates if gate.metric not in OPERATIONAL or _is_of_flips(gate))
+        gates = tuple(gate for gate in planning.model.gates if gate.is_scored or _is_of_flips(gate))
         seeding, files = planning.seeding, len(rows.predictions)
         seeds = min(seeding.looks[-1][0], files // 2)
         looks = tuple(look for look, _ in seeding.looks if look <= seeds) or (seeds,)

@@ -18,7 +18,7 @@ from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, UsageError, require
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, Task, bounds_of
+from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
@@ -159,8 +159,8 @@ def _of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions)
     gates = []
     for gate in model.gates:
         about, span = GatePower(gate=gate, rows=items, counts=gate.blocking), ranges.get(gate.metric)
-        if gate.metric in OPERATIONAL or gate.slice or span is None:
-            cause = "operational" if gate.metric in OPERATIONAL else "slice-items" if gate.slice else "no-range"
+        if not gate.is_scored or gate.slice or span is None:
+            cause = _unanswered(gate, items) or ("slice-items" if gate.slice else "no-range")
             gates.append(about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")}))
         elif gate.bound is Bound.MAX_REGRESSION and not seeding.undecidable:
             spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
@@ -337,7 +337,7 @@ class Planning:
             return self._of_flips(about)
         judgeable = False if gate.bound.is_relative else None
         if cause := _unanswered(gate, rows):
-            measured = {} if gate.metric in OPERATIONAL else {"judgeable": judgeable}
+            measured = {"judgeable": judgeable} if gate.is_scored else {}
             return about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")} | measured)
         part = self.part(gate.slice)
         found = part.estimate(gate.metric)
@@ -379,7 +379,7 @@ class Planning:
 
         refused = not_passed(sealed_looks(self.looks, self.model.name))
         level = level_after(min(refused, MOST_REFUSED))
-        pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.metric not in OPERATIONAL]
+        pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.is_scored]
         asked = [gate for gate, _ in asked_of(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
         gates = [found for gate in asked if level and (found := self._sealed_gate(gate, level))]
         configured, left = self.model.data.sealed is not None, max(0, MOST_REFUSED - refused)
@@ -404,8 +404,9 @@ class Planning:
 
 def _unanswered(gate: Gate, rows: int) -> str:
     """Why nothing about the rows can answer, if so."""
-    if gate.metric in OPERATIONAL:
-        return "latency" if gate.metric.startswith("latency") else "operational"
+    if not gate.is_scored:
+        data, latency = data_check(gate.metric) is not None, gate.metric.startswith("latency")
+        return "data" if data else "latency" if latency else "operational"
     return "" if rows else "no-rows"
 
 

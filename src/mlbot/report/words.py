@@ -7,7 +7,7 @@ from typing import Any
 
 from mlbot.config.train import MOST_SEEDS
 from mlbot.errors import ended
-from mlbot.gates.metric import Bound, Direction, Gate
+from mlbot.gates.metric import Bound, Direction, Gate, data_check
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import AnchorModel, WaiverEntry
 from mlbot.lib import figures
@@ -59,6 +59,8 @@ def value(metric: str, figure: float | None, places: int | None = None) -> str:
             return figures.milliseconds(figure)
         case "size_mb":
             return figures.megabytes(None if figure is None else figure * 1e6)
+        case _ if figure is not None and data_check(metric):
+            return figures.brief(figure)  # a count, mostly
         case _:
             return figures.number(figure, places)
 

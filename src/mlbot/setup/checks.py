@@ -19,7 +19,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
 from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate
+from mlbot.gates.metric import Bound, Gate
 from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
@@ -471,7 +471,7 @@ def _sealed(model: Model) -> Iterator[Finding]:
 
 
 def _is_absolute(gate: Gate) -> bool:
-    of_all_rows = gate.slice is None and gate.metric not in OPERATIONAL
+    of_all_rows = gate.slice is None and gate.is_scored
     return gate.blocking and of_all_rows and gate.bound in {Bound.MIN, Bound.MAX}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from mlbot.gates.metric import OPERATIONAL, Bound, Gate, Metric, bounds_taken
+from mlbot.gates.metric import Bound, Gate, Metric, bounds_taken
 from mlbot.gates.outcome import ALPHA
 from mlbot.stats.intervals import has_exact_interval, metric_interval
 from mlbot.stats.recipe import FEWEST_STEPS, RecipeTest, Sameness, recipe_test
@@ -41,7 +41,7 @@ def asked_of(gates: Iterable[tuple[Gate, Metric]], *, baseline: bool) -> list[tu
 
 
 def _is_asked(gate: Gate, metric: Metric, *, baseline: bool) -> bool:
-    of_all_rows = gate.slice is None and not metric.slices and gate.metric not in OPERATIONAL
+    of_all_rows = gate.slice is None and not metric.slices and gate.is_scored
     has_interval = Bound.MAX_REGRESSION in bounds_taken(metric.formula)
     there = baseline or not gate.bound.is_relative
     return gate.blocking and of_all_rows and has_interval and there
