@@ -193,6 +193,26 @@ def test_a_trigger_is_found_where_it_is_a_number_that_no_unit_of_the_column_has(
     assert figure.value == 1.0
 
 
+def test_labels_that_no_row_before_has_are_other_labels(tmp_path: Path) -> None:
+    before, added = people(500), people(70, 3, 500).with_columns(label=pl.col("label").replace({"yes": "true"}))
+    assert (
+        finding(check(made(tmp_path, before, pl.concat([before, added]))), DataCheck.LABEL_SHIFT).values["after"] == 0
+    )
+    every = before.with_columns(label=pl.col("label").replace_strict({"yes": "true", "no": "false"}))
+    figure = check(made(tmp_path, before, every)).figure(DataCheck.LABEL_SHIFT)
+    assert figure
+    assert figure.value == 1.0
+
+
+def test_a_file_of_other_columns_is_a_change_of_columns(tmp_path: Path) -> None:
+    report = check(made(tmp_path, people(200), pl.DataFrame({"a": [1], "b": [2]}), people(50, 1, 900)))
+    assert finding(report, DataCheck.SCHEMA).effect == 7.0
+    assert not report.problem
+    figure = report.figure(DataCheck.TRIGGER)
+    assert figure
+    assert figure.problem
+
+
 def test_a_new_file_is_checked_by_itself(tmp_path: Path) -> None:
     frame = people(400).with_columns(paid=(pl.col("label") == "yes").cast(pl.Int64))
     report = check(made(tmp_path, None, frame, frame[:50], id=("id",)))

@@ -176,7 +176,7 @@ class _File:
 
     def gather(self, mask: Mask, columns: Sequence[str]) -> Rows:
         """Some rows, with their places."""
-        at = np.flatnonzero(mask)
+        at = np.flatnonzero(mask) if columns else np.empty(0, dtype=np.int64)  # rows of no column are none
         if not at.size:
             return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=at + 1)
         start, parts = 0, list[pl.DataFrame]()
@@ -741,21 +741,27 @@ class _Added:
             yield from self._triggers(theirs)
 
     def _shift(self, ours: Target, theirs: Target) -> Iterator[Finding]:
-        rows = int(np.isfinite(ours.values).sum())
+        # A label that no row before has is one too.
+        labelled = self._labelled if theirs.classes else {}
+        rows = sum(labelled.values()) if theirs.classes else int(np.isfinite(ours.values).sum())
         self._note(DataCheck.LABEL_SHIFT, (), rows, 0.0)
         if rows < checks.FEWEST[DataCheck.LABEL_SHIFT]:
             return
         if theirs.classes:
-            name = self.data.targets[0]
-            now = dict(self.added.frame[name].cast(pl.String).value_counts().iter_rows())
-            then = label_counts(self.compared.before or self.compared.after, name)
-            counts = _counts({key: value for key, value in now.items() if key}, then)
+            then = label_counts(self.compared.before or self.compared.after, self.data.targets[0])
+            counts = _counts(labelled, then)
             _, found = checks.label_shift(counts, sum(c.after for c in counts), sum(then.values()), self._independent)
         else:
             finite = [each.values[np.isfinite(each.values)] for each in (ours, theirs)]
             _, found = checks.number_shift(finite[0], finite[1], self._independent)
         self._note(DataCheck.LABEL_SHIFT, (), rows, found.effect if found else 0.0)
         yield from (found,) if found else ()
+
+    @property
+    def _labelled(self) -> dict[str, int]:
+        """How many of the added rows have each label."""
+        found = self.added.frame[self.data.targets[0]].cast(pl.String).value_counts().iter_rows()
+        return {name: count for name, count in found if name}
 
     @cached_property
     def _independent(self) -> float:
