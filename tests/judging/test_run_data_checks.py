@@ -207,10 +207,28 @@ def test_labels_that_no_row_before_has_are_other_labels(tmp_path: Path) -> None:
 def test_a_file_of_other_columns_is_a_change_of_columns(tmp_path: Path) -> None:
     report = check(made(tmp_path, people(200), pl.DataFrame({"a": [1], "b": [2]}), people(50, 1, 900)))
     assert finding(report, DataCheck.SCHEMA).effect == 7.0
+    assert (report.diffs[0].added, report.diffs[0].removed) == (1, 200)
     assert not report.problem
     figure = report.figure(DataCheck.TRIGGER)
     assert figure
     assert figure.problem
+
+
+def test_a_holdout_of_other_columns_costs_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
+    before, added = people(400), people(60, 3, 900).with_columns(label=pl.lit("true"))
+    report = check(made(tmp_path, before, pl.concat([before, added]), pl.DataFrame({"other": [1]})))
+    assert finding(report, DataCheck.LABEL_SHIFT).effect > 0.9
+    figures = [report.figure(each) for each in (DataCheck.OVERLAP, DataCheck.NEAR_OVERLAP)]
+    assert [each.problem.cause for each in figures if each and each.problem] == ["no-features"] * 2
+
+
+def test_a_file_that_had_no_rows_is_nothing_to_compare_labels_with(tmp_path: Path) -> None:
+    report = check(made(tmp_path, people(400)[:0], people(400), kind="parquet"))
+    assert report.diffs[0].added == 400
+    figure = report.figure(DataCheck.LABEL_SHIFT)
+    assert figure
+    assert figure.problem
+    assert figure.problem.cause == "nothing-before"
 
 
 def test_a_new_file_is_checked_by_itself(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ class _Hashing:
     def of(self, file: _File, sets: Sequence[Sequence[str]]) -> list[Hashes]:
         """The hash of every row over each set of columns."""
         every = sorted({name for names in sets for name in names})
-        found = [np.empty(file.rows, dtype=np.uint64) for _ in sets]
+        found = [np.zeros(file.rows, dtype=np.uint64) for _ in sets]
         start = 0
         for batch in file.batches([self.expression(name) for name in every]):
             columns = {name: batch[name].to_numpy() for name in every}
@@ -386,6 +386,8 @@ class _Checking:
         key = self._key(before, after, common)
         sets = [common, self.features, *([key] if key else [])]
         now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
+        if not common:  # no row is one of before
+            then[0] += 1
         repeated = max(diff.doubles(now[2]), diff.doubles(then[2])) if key else 0
         if key and not repeated:
             rows = diff.by_key(then[0], now[0], then[2], now[2])
@@ -666,8 +668,8 @@ class _Added:
 
     def _near(self) -> Iterator[Finding]:
         holdout = self.parent.files.get(("holdout", "after"))
-        if holdout is None:
-            self._fail(DataCheck.NEAR_OVERLAP, "no-holdout")
+        if holdout is None or not self.parent.features:
+            self._fail(DataCheck.NEAR_OVERLAP, "no-holdout" if holdout is None else "no-features")
             return
         exact = self.exact[self.added.numbers - 1]
         others = holdout.sample([name for name in self.parent.features if name in self.columns_read])
@@ -730,9 +732,9 @@ class _Added:
         ours = (
             None if theirs is None else self._target(self.added, {name: at for at, name in enumerate(theirs.classes)})
         )
-        if theirs is None or ours is None:
+        if theirs is None or ours is None or not len(self.before):
             for check in (DataCheck.LEAK, DataCheck.LABELS, DataCheck.LABEL_SHIFT, DataCheck.TRIGGER):
-                self._fail(check, "no-target")
+                self._fail(check, "no-target" if len(self.before) else "nothing-before")
             return
         yield from self._shift(ours, theirs)
         yield from self._leaks()
