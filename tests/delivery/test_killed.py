@@ -6,6 +6,7 @@ at what is left, then finishes it; the next round kills one effect later, until 
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -39,9 +40,9 @@ def deploy(world: World, version: str) -> None:
 
 def die(world: World, effect: int, *arguments: str) -> int:
     """Run mlbot, and kill it before an effect; its exit code."""
-    done = subprocess.run(
-        [sys.executable, str(DYING), str(effect), *arguments], cwd=world.sandbox.path, capture_output=True, check=False
-    )
+    command = [sys.executable, str(DYING), str(effect), *arguments]
+    here = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=world.sandbox.path, env=here, capture_output=True, check=False)
     assert done.returncode in {0, KILLED}, done.stderr.decode()
     return done.returncode
 
