@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ _MOST_FEATURES = 400  # that are looked at one by one
 _MOST_CELLS = 500_000
 _BATCH = 1 << 17
 _MOST_CHARACTERS = 4_000  # of one text
-_MULTIPLIER = np.uint64(6364136223846793005)  # D. Knuth's, of MMIX: odd, so that no bit of a hash is lost
+_MULTIPLIER = 6364136223846793005  # D. Knuth's, of MMIX: odd, so that no bit of a hash is lost
 _NO_COUNT = "rows"
 
 Mask = npt.NDArray[np.bool_]
@@ -169,8 +169,9 @@ class _File:
     def dtype(self, name: str) -> pl.DataType:
         return self.table.frame.collect_schema()[name]
 
-    def batches(self, columns: Sequence[pl.Expr]) -> Iterator[pl.DataFrame]:
+    def batches(self, columns: Sequence[pl.Expr], *, of_these: Sequence[pl.Expr] = ()) -> Iterator[pl.DataFrame]:
         frame = self.table.frame.select(columns)
+        frame = frame.select(of_these) if of_these else frame
         with self.table.reading():
             yield from frame.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True, engine="streaming")
 
@@ -230,15 +231,13 @@ class _Hashing:
         """The hash of every row over each set of columns."""
         every = sorted({name for names in sets for name in names})
         found = [np.zeros(file.rows, dtype=np.uint64) for _ in sets]
+        some = [at for at, names in enumerate(sets) if names]  # the hash over no column is 0
+        # Summed up where they are made: polars reads ahead, and what waits is a number a row, not one a cell.
+        sums = [_in_order(sets[at]).alias(str(at)) for at in some]
         start = 0
-        for batch in file.batches([self.expression(name) for name in every]):
-            columns = {name: batch[name].to_numpy() for name in every}
-            for names, hashes in zip(sets, found, strict=True):
-                part = hashes[start : start + batch.height]
-                part[:] = 0
-                for name in sorted(names):
-                    part *= _MULTIPLIER
-                    part += columns[name]
+        for batch in file.batches([self.expression(name) for name in every], of_these=sums) if some else ():
+            for at in some:
+                found[at][start : start + batch.height] = batch[str(at)].to_numpy()
             start += batch.height
         return found
 
@@ -254,6 +253,13 @@ class _Hashing:
                 parts.append(batch.filter(pl.Series(here)).to_numpy())
             start += batch.height
         return np.concatenate(parts)[np.searchsorted(ordered, at)]
+
+
+def _in_order(names: Sequence[str]) -> pl.Expr:
+    """One hash of the hashes of some columns; polars' integers wrap around, as numpy's do."""
+    multiplier = pl.lit(_MULTIPLIER, pl.UInt64)
+    first, *rest = sorted(names)
+    return reduce(lambda whole, name: whole * multiplier + pl.col(name), rest, pl.col(first))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
