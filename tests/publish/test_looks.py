@@ -1,5 +1,6 @@
 """Every look at the open holdout is recorded before people see it, once an artifact, and counted in the report."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ def test_a_pull_requests_looks_whatever_becomes_of_it(stage: Stage, good: Path, 
     stage.settle(good)
     (first,) = looks(stage)
     assert (first["pull_request"], first["actor"], first["trial"]) == (stage.pull.number, "alice", False)
-    assert first["artifact"] == stage.report["models"][0]["candidate"][0]["digest"]
+    files = [each["digest"] for each in stage.report["models"][0]["candidate"]]
+    assert len({*files}) == 2
+    named = json.dumps(files, separators=(",", ":")).encode()
+    assert first["artifact"] == f"sha256:{hashlib.sha256(named).hexdigest()}"
     assert first["content"] == stage.report["models"][0]["holdout"]["content"]
     assert first["repository"] == stage.models.id
     assert {"roc_auc", "log_loss"} <= {*first["metrics"]}
