@@ -163,6 +163,18 @@ def test_a_new_column_that_gives_the_label_away(tmp_path: Path) -> None:
     assert (found.columns, found.effect) == (("paid",), 1.0)
 
 
+@pytest.mark.parametrize("key", [("id",), ()])
+def test_an_old_column_that_gives_the_label_away_in_a_file_written_anew(tmp_path: Path, key: tuple[str, ...]) -> None:
+    """The rows of before, which are no more there, do not hide it."""
+    chance = np.random.default_rng(5).integers(0, 2, 800)
+    before = people(800).with_columns(paid=pl.Series(chance))
+    after = people(800, 0 if key else 7).with_columns(paid=(pl.col("label") == "yes").cast(pl.Int64))
+    if not key:
+        before, after = before.drop("id"), after.drop("id")
+    found = finding(check(made(tmp_path, before, after, id=key)), DataCheck.LEAK)
+    assert (found.columns, found.effect) == (("paid",), 1.0)
+
+
 def test_wrong_labels_are_found_in_added_rows(tmp_path: Path) -> None:
     before, added = people(800), people(100, 3, 800)
     swapped = pl.when(pl.int_range(pl.len()) < 30).then(pl.col("label").replace({"yes": "no", "no": "yes"}))

@@ -46,8 +46,13 @@ class Rows:
         """At most so many of them, evenly spaced."""
         if len(self) <= most:
             return self
-        at = np.linspace(0, len(self) - 1, most).astype(np.int64)
+        at = spaced(len(self), most)
         return Rows(frame=self.frame[at], numbers=self.numbers[at])
+
+
+def spaced(size: int, most: int) -> Codes:
+    """The places of at most so many of some rows, evenly spaced and in order."""
+    return np.linspace(0, size - 1, min(most, size)).astype(np.int64)
 
 
 def few(rows: Codes) -> tuple[int, ...]:

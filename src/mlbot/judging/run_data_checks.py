@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from mlbot.config.data import Data
 from mlbot.data import checks, diff
-from mlbot.data.checks import Candidate, Natural, Rows, Target
+from mlbot.data.checks import Candidate, Natural, Rows, Target, spaced
 from mlbot.data.diff import Hashes, RowDiff
 from mlbot.data.findings import (
     CellCount,
@@ -175,24 +175,27 @@ class _File:
         with self.table.reading():
             yield from frame.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True, engine="streaming")
 
-    def gather(self, mask: Mask, columns: Sequence[str]) -> Rows:
-        """Some rows, with their places."""
-        at = np.flatnonzero(mask) if columns else np.empty(0, dtype=np.int64)  # rows of no column are none
-        if not at.size:
-            return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=at + 1)
+    def pick(self, at: diff.Indices, columns: Sequence[pl.Expr]) -> pl.DataFrame:
+        """Some rows, at least one, by their places."""
+        wanted = np.zeros(self.rows, dtype=bool)
+        wanted[at] = True
         start, parts = 0, list[pl.DataFrame]()
-        for batch in self.batches([_shown(name, self.kinds[name]) for name in columns]):
-            here = mask[start : start + batch.height]
+        for batch in self.batches(columns):
+            here = wanted[start : start + batch.height]
             if here.any():
                 parts.append(batch.filter(pl.Series(here)))
             start += batch.height
-        return Rows(frame=pl.concat(parts), numbers=at + 1)
+        return pl.concat(parts)
 
-    def sample(self, columns: Sequence[str], most: int = MOST_SAMPLED) -> Rows:
+    def gather(self, at: diff.Indices, columns: Sequence[str]) -> Rows:
+        """Some rows, with their numbers; `at` is in order."""
+        if not (columns and at.size):  # rows of no column are none
+            return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=np.empty(0, dtype=np.int64))
+        return Rows(frame=self.pick(at, [_shown(name, self.kinds[name]) for name in columns]), numbers=at + 1)
+
+    def sample(self, columns: Sequence[str]) -> Rows:
         """Rows that are evenly spaced."""
-        mask = np.zeros(self.rows, dtype=bool)
-        mask[np.linspace(0, self.rows - 1, min(most, self.rows)).astype(np.int64)] = True
-        return self.gather(mask, columns)
+        return self.gather(spaced(self.rows, MOST_SAMPLED), columns)
 
 
 def _kind(dtype: pl.DataType) -> str:
@@ -244,15 +247,8 @@ class _Hashing:
     def cells(self, file: _File, at: diff.Indices, names: Sequence[str]) -> npt.NDArray[np.uint64]:
         """The hash of each cell of some rows, in the order of these, (rows, columns)."""
         ordered = np.unique(at)
-        mask = np.zeros(file.rows, dtype=bool)
-        mask[ordered] = True
-        start, parts = 0, list[npt.NDArray[np.uint64]]()
-        for batch in file.batches([self.expression(name) for name in names]):
-            here = mask[start : start + batch.height]
-            if here.any():
-                parts.append(batch.filter(pl.Series(here)).to_numpy())
-            start += batch.height
-        return np.concatenate(parts)[np.searchsorted(ordered, at)]
+        found = file.pick(ordered, [self.expression(name) for name in names]).to_numpy()
+        return found[np.searchsorted(ordered, at)]
 
 
 def _in_order(names: Sequence[str]) -> pl.Expr:
@@ -458,7 +454,7 @@ class _Checking:
         """In how many of the changed rows each column has another value; of very many in a part of them."""
         if not rows.changed.size:
             return {}
-        at = np.unique(np.linspace(0, rows.changed.size - 1, min(_MOST_CELLS, rows.changed.size)).astype(np.int64))
+        at = spaced(rows.changed.size, _MOST_CELLS)
         ours = self.hashing.cells(after, rows.changed[at], names)
         theirs = self.hashing.cells(before, rows.was[at], names)
         counts = (ours != theirs).sum(axis=0)
@@ -535,19 +531,28 @@ class _Added:
         )
 
     @cached_property
+    def _read(self) -> tuple[Rows, Rows]:
+        """Rows of the merged tree's file: of those that are added, and of all, in one reading of it."""
+        after, new = self.compared.after, np.flatnonzero(self.compared.new)
+        if new.size > MOST_SAMPLED:
+            self.notes.append(Why(cause="sampled", values={"rows": new.size, "looked": MOST_SAMPLED}))
+        places = [new[spaced(new.size, MOST_SAMPLED)], spaced(after.rows, MOST_SAMPLED)]
+        both = after.gather(np.union1d(*places), (*self.columns_read, *self._own_columns))
+        added, of_all = (both.where(np.isin(both.numbers, at + 1)) for at in places)
+        return added, of_all
+
+    @property
     def added(self) -> Rows:
-        mask = self.compared.new.copy()
-        at = np.flatnonzero(mask)
-        if at.size > MOST_SAMPLED:
-            mask[:] = False
-            mask[at[np.linspace(0, at.size - 1, MOST_SAMPLED).astype(np.int64)]] = True
-            self.notes.append(Why(cause="sampled", values={"rows": at.size, "looked": MOST_SAMPLED}))
-        return self.compared.after.gather(mask, self.columns_read)
+        return self._read[0]
+
+    @property
+    def after(self) -> Rows:
+        return self._read[1]
 
     @cached_property
     def before(self) -> Rows:
-        file = self.compared.before or self.compared.after
-        return file.sample(self.columns_read)
+        before = self.compared.before
+        return self.after if before is None else before.sample(self.columns_read)
 
     @cached_property
     def columns(self) -> Columns:
@@ -779,8 +784,7 @@ class _Added:
 
     def _leaks(self) -> Iterator[Finding]:
         """Over the merged tree's file, and over that of before: a column that did so already is not new."""
-        own = [name for name in self.compared.after.kinds if name in self._own_columns]  # that the change brings
-        after = self.compared.after.sample((*self.columns_read, *own)) if own else self._mixed()
+        own, after = self._own_columns, self.after
         target, was = self._target(after, {}), self._target(self.before, {})
         found: tuple[Finding, ...] = ()
         if target is not None and was is not None and len(after) >= checks.FEWEST[DataCheck.LEAK]:
@@ -790,22 +794,15 @@ class _Added:
         self._note(DataCheck.LEAK, found, len(after))
         yield from found
 
-    def _mixed(self) -> Rows:
-        """Rows of before and added ones, as many of these as there are in the file: without one more reading of it."""
-        total = self.compared.before.rows if self.compared.before is not None else len(self.before)
-        share = int(self.compared.new.sum()) / max(1, total)
-        some = self.added.spread(min(len(self.added), max(1, round(share * len(self.before)))))
-        frame = pl.concat([self.before.frame, some.frame.select(self.before.frame.columns)], how="vertical_relaxed")
-        return Rows(frame=frame, numbers=np.concatenate((self.before.numbers, some.numbers)))
-
     @cached_property
-    def _own_columns(self) -> frozenset[str]:
+    def _own_columns(self) -> tuple[str, ...]:
         """The columns that only the merged tree's file has, but for those that are no features."""
         data, before = self.data, self.compared.before
-        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id}
+        if before is None:
+            return ()
+        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id, *before.kinds}
         kinds = self.compared.after.kinds
-        new = {name for name in kinds if before is not None and name not in before.kinds} - apart
-        return frozenset(name for name in new if kinds[name] in {"text", "number"})
+        return tuple(name for name, kind in kinds.items() if name not in apart and kind in {"text", "number"})
 
     def _suspicious(self, ours: Target, theirs: Target) -> Iterator[Finding]:
         known, labelled = np.isfinite(ours.values), np.isfinite(theirs.values)
