@@ -181,6 +181,14 @@ _TRAINING_AND_DATA = [
             ("LOCAL://srv/s.csv", '"LOCAL://srv/s.csv"', "a URL of another machine", True),
             ("zip://s.csv", '"zip://s.csv"', "a URL of another machine", True),
             ("zip://s.csv::s3://b/s.zip", '"zip://s.csv::s3://b/s.zip"', "a URL of another machine", True),
+            *(
+                (given, f'"{given}"', "a URL that is encrypted on its way", True)
+                for given in ("http://host/s.csv", "HTTP://host:8080/s.csv", "ftp://host/s.csv")
+            ),
+            *(
+                (given, f'"{given}"', "a URL with a bucket or host and a name in it", True)
+                for given in ("s3://", "s3:///s.csv", "s3://b", "s3://b/", "gs://b//", "https://host", "hdfs:///")
+            ),
             ("https://me:secret@host/s.csv", "a URL with a password", "the URL without a password", True),
         )
     ),

@@ -338,6 +338,14 @@ SEALED = _url(
         f"^(?:{_HERE}):",
         "a URL of another machine, such as s3://bucket/sealed.parquet: this one is where pull requests train",
     ),
+    (
+        "^(?:[hH][tT][tT][pP]|[fF][tT][pP]):",
+        "a URL that is encrypted on its way, such as https:// or s3://: by this one, rows and secrets travel in clear",
+    ),
+    (
+        rf"^(?![hH][dD][fF][sS]:///+[^/]){_SCHEME}(?:/|[^/?#]*/*$)",  # of hdfs, the host may be left out
+        "a URL with a bucket or host and a name in it, such as s3://bucket/sealed.parquet",
+    ),
 )
 PLACE = either("://", _MODELS_URL, _path(_MODELS, ("^/", "file://{value}")))
 TARGET = either("^command:", _COMMAND, PLACE)
