@@ -87,6 +87,16 @@ CASES: list[tuple[str, tuple[VerdictEntry | ReleaseEntry, ...], tuple[int, str] 
     ("a release", (verdict(0), verdict(1, asked(0)), verdict(2, asked(0)), released(1)), (1, RELEASED)),
     ("a release of what is the anchor", (verdict(0), verdict(1, asked(0)), released(0)), (0, FIRST)),
     (
+        "a pre-release, which is no release yet",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(0)), released(1, "1.0.0-rc.1")),
+        (0, FIRST),
+    ),
+    (
+        "a release of what was a pre-release",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(0)), released(1, "1.0.0-rc.1"), released(1)),
+        (1, RELEASED),
+    ),
+    (
         "a release of what is older than the anchor",
         (verdict(0), verdict(1, asked(0)), verdict(2, asked(0, Since.BETTER)), released(1)),
         (2, BETTER),

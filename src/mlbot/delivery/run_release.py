@@ -25,12 +25,12 @@ from mlbot.delivery.run_sealed import ask_sealed, sealed_facts
 from mlbot.delivery.sealed import GATE, SealedAnswer, SealedFacts, answering, waiver_of
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry, WaiverEntry
-from mlbot.ledger.queries import deployments, latest_by_key, live, release_of, releases
+from mlbot.ledger.queries import deployments, final_releases, latest_by_key, live, release_of, releases
 from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Name, Record, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
 from mlbot.lib.untrusted_json import read
-from mlbot.lib.version import Bump, Stored, Version, is_prerelease, name_of
+from mlbot.lib.version import Bump, Stored, Version, name_of
 from mlbot.plan.plan import Subject
 from mlbot.protocol.artifacts import Training
 from mlbot.protocol.golden import Golden, digest_of
@@ -120,7 +120,7 @@ class _Release:
         mine = registry.of_model(self.request.model)
         released = releases(self.entries, self.request.model)
         # The release of a pre-release has the same bytes, and is asked for in these words.
-        final = [each for each in released if not is_prerelease(each.version)]
+        final = final_releases(self.entries, self.request.model)
         same = [each for each in final if verdict and each.digest == verdict.digest]
         here = [each.version for each in mine.versions if each.commit == commit and each.withdrawn is None]
         here = [each for each in here if not each.pre]

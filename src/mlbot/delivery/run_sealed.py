@@ -31,9 +31,9 @@ from mlbot.gates.metric import Gate, Metric
 from mlbot.judging.run_judge import Rule
 from mlbot.judging.run_sealed import NoAddressError, NoFormError, SealedRows, is_passed, open_rows, rule_on, silenced
 from mlbot.ledger.entries import Entry, SealedEntry, SealedState
-from mlbot.ledger.queries import releases, sealed_looks
+from mlbot.ledger.queries import final_releases, sealed_looks
 from mlbot.lib.record import Digest, Name
-from mlbot.lib.version import Stored, is_prerelease
+from mlbot.lib.version import Stored
 from mlbot.registry.run_repository import RepositoryContext
 from mlbot.report.notices import in_production
 from mlbot.training.run_predict import RuleSource
@@ -57,7 +57,7 @@ def _baseline(context: RepositoryContext, model: str, entries: tuple[Entry, ...]
     live = in_production(context.config.environments, entries, model)
     if live is not None:
         return live.digest
-    final = [each for each in releases(entries, model) if not is_prerelease(each.version)]
+    final = final_releases(entries, model)
     return final[-1].digest if final else None
 
 

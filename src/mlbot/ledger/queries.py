@@ -27,6 +27,7 @@ from mlbot.ledger.entries import (
     rows_of,
 )
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.lib.version import is_prerelease
 
 USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}
 """Outcomes whose model may be compared with. A first model is inconclusive for want of a baseline, so leaving those
@@ -127,7 +128,7 @@ def best_release(
     `worse` is `Direction.worse`. It is known from the ledger's figures alone, so nothing is scored for it.
     """
     known = [*entries]
-    versions = {(each.key, each.digest): each.version for each in releases(known, model)}
+    versions = {(each.key, each.digest): each.version for each in final_releases(known, model)}
     if not versions:
         return None
     found = [
@@ -162,6 +163,15 @@ def releases(entries: Iterable[Entry], model: Name | None = None) -> tuple[Relea
         if model in {None, entry.model}:
             first.setdefault((entry.model, entry.version), entry)
     return tuple(first.values())
+
+
+def final_releases(entries: Iterable[Entry], model: Name) -> tuple[ReleaseEntry, ...]:
+    """The versions of a model that are no pre-releases, oldest first.
+
+    These alone are what later models are held up against: each pre-release on the way would bring that nearer, and what
+    was lost before it would be forgotten.
+    """
+    return tuple(each for each in releases(entries, model) if not is_prerelease(each.version))
 
 
 def release_of(entries: Iterable[Entry], model: Name, version: str) -> ReleaseEntry | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from mlbot.config.schema import Model
 from mlbot.gates.metric import Bound
 from mlbot.ledger.entries import AnchorAsked, AnchorModel, ReleaseEntry, Since, VerdictEntry
-from mlbot.ledger.queries import releases
+from mlbot.ledger.queries import final_releases
 from mlbot.lib.record import Digest, Name, Sha
 from mlbot.plan.comparison_point import BranchHistory
 
@@ -65,7 +65,7 @@ def anchors_of(
     past = [each for each in history.usable_of(model, before=before) if not each.provisional]
     first = history.last_usable(model, before=before)
     versions = dict[tuple[Digest, Digest | None], str]()
-    for each in releases(known, model):
+    for each in final_releases(known, model):
         versions[each.key, each.digest] = each.version
     found: dict[tuple[Digest, Since], list[str]] = {}
     entries: dict[Digest, VerdictEntry] = {}
