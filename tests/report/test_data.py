@@ -4,17 +4,17 @@ import pytest
 from tests.support import samples
 
 from mlbot.commands.waive import Waive
-from mlbot.data.findings import CellCount, ColumnChange, DataReport, FileDiff, Finding, LabelCount, Why, unchecked
+from mlbot.data.findings import CellCount, ColumnChange, DataReport, FileDiff, Finding, LabelCount, Part, Why, unchecked
 from mlbot.gates.metric import Bound, DataCheck, Gate
 from mlbot.lib.templates import has_sentence
-from mlbot.report.data import data_tables
+from mlbot.report.data import data_lines, data_tables
 from mlbot.report.markdown import markdown
 from mlbot.report.page import html
 from mlbot.report.terminal import terminal
 
 CAUSES = {
     DataCheck.SCHEMA: ("",),
-    DataCheck.UNITS: ("all", "some"),
+    DataCheck.UNITS: ("all", "part", "some"),
     DataCheck.CATEGORIES: ("",),
     DataCheck.LABEL_SHIFT: ("classes", "numbers"),
     DataCheck.OVERLAP: ("added", "new", "holdout"),
@@ -26,7 +26,7 @@ CAUSES = {
     DataCheck.DRIFT: ("",),
 }
 HOSTILE = "<img src=x onerror=alert(1)> | @octocat `x` **b** #1 \x1b[31m\u202e</details>"
-VALUES = {"found": 3, "rows": 4, "more": 1, "second": 0.5, "before": 0.1, "after": 0.2, "ks": 0.3}
+VALUES = {"found": 3, "rows": 4, "more": 1, "second": 0.5, "before": 0.1, "after": 0.2, "ks": 0.3, "quantile": 95.0}
 NAMED = dict.fromkeys(("value", "values", "label"), HOSTILE)
 
 
@@ -78,6 +78,29 @@ def test_every_check_has_its_words() -> None:
     assert all(row.look for row in table.to_look_at)
     assert [row.look for row in table.shown] == [""]
     assert all(has_sentence("checks", f"title/{check}") for check in DataCheck)
+
+
+@pytest.mark.parametrize(
+    ("rows", "part", "words"),
+    [
+        ((7, 9), "train", "7, 9"),
+        ((7,), "holdout", "7 of the holdout"),
+        (tuple(range(1, 11)), "train", "for example 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"),
+        ((), "holdout", ""),
+    ],
+)
+def test_rows_that_are_named_are_counted_from_1_and_are_seldom_all(
+    rows: tuple[int, ...], part: Part, words: str
+) -> None:
+    some = report(finding(DataCheck.OVERLAP, "added").model_copy(update={"rows": rows, "part": part}))
+    assert data_tables([some])[0].to_look_at[0].rows == words
+    whole = samples.failing().model_copy(update={"data": (some,)})
+    in_comment = [line for line in markdown(whole).splitlines() if "Rows (counted from 1): " in line]
+    in_terminal = [line for line in data_lines([some]) if "rows, counted from 1: " in line]
+    assert len(in_comment) == len(in_terminal) == bool(rows)
+    assert all(f"Rows (counted from 1): {words}." in line for line in in_comment)
+    assert all(f"(rows, counted from 1: {words})." in line for line in in_terminal)
+    assert f"<td>{words}</td>" in html(whole)
 
 
 def test_nothing_of_a_value_is_markup_in_a_comment() -> None:

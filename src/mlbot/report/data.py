@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mlbot.data.findings import DataReport, FileDiff, Finding, Why
+from mlbot.data.findings import MOST_ROWS, DataReport, FileDiff, Finding, Why
 from mlbot.lib.record import Count, Record
 from mlbot.lib.templates import sentence
 
@@ -18,8 +18,7 @@ class FindingRow(Record):
     columns: tuple[str, ...]
     text: str  # what was found, as a clause
     look: str  # what to do about it; empty where it is only shown
-    part: str
-    rows: tuple[Count, ...]
+    rows: str  # which ones, `1, 2`; empty where none is named
 
 
 class LabelRow(Record):
@@ -77,8 +76,7 @@ def _row(finding: Finding) -> FindingRow:
         columns=finding.columns,
         text=sentence("checks", f"finding/{finding.check}/{finding.cause}", **facts),
         look="" if finding.shown else sentence("checks", f"look/{finding.check}"),
-        part=finding.part,
-        rows=finding.rows,
+        rows=sentence("checks", "rows", rows=finding.rows, part=finding.part, most=MOST_ROWS),
     )
 
 
