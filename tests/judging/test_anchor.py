@@ -323,6 +323,10 @@ def test_a_fault_is_an_error_and_what_has_expired_is_replaced_by_the_baseline(tm
     entry = branch.merge(0.7, 2)
     assert [(each.key, each.lost) for each in entry.anchors or ()] == [(digest(1), digest(0))]
     (now,) = anchors_of(branch.history, "m", ["roc_auc"])
+    assert (now.entry.key, now.since) == (digest(0), Since.FIRST)  # what failed once may not fail again
+    entry = branch.merge(0.7, 3)
+    assert [(each.key, each.lost) for each in entry.anchors or ()] == [(digest(2), digest(0))]
+    (now,) = anchors_of(branch.history, "m", ["roc_auc"])
     assert (now.entry.key, now.since) == (digest(1), Since.LOST)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.support.history_samples import release
 from tests.support.ledger_samples import digest, entry
 
+from mlbot.events.github import Attempt
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import AnchorAsked, ReleaseEntry, Since, VerdictEntry
 from mlbot.plan.anchor import anchors_of
@@ -113,9 +114,35 @@ CASES: list[tuple[str, tuple[VerdictEntry | ReleaseEntry, ...], tuple[int, str] 
     ),
     ("a release from before the gate was there", (verdict(0), verdict(1), verdict(2), released(1)), (2, FIRST)),
     (
-        "an anchor that is gone",
-        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0)), verdict(3, asked(1))),
+        "an anchor that could not be had once: what failed may have been the network of its training",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0))),
+        (0, FIRST),
+    ),
+    (
+        "gone for two verdicts on one training, which failed once",
+        (
+            *(verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0))),
+            verdict(2, asked(1, lost=0), judge=Attempt(run=9_999)),
+        ),
+        (0, FIRST),
+    ),
+    (
+        "gone, had again, and gone",
+        (
+            *(verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0))),
+            *(verdict(3, asked(0)), verdict(4, asked(3, lost=0))),
+        ),
+        (0, FIRST),
+    ),
+    (
+        "an anchor that is gone: what could not ask it first says what takes its place",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0)), verdict(3, asked(2, lost=0))),
         (1, LOST),
+    ),
+    (
+        "released while it was gone",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, lost=0)), verdict(3, asked(2, lost=0)), released(2)),
+        (2, RELEASED),
     ),
     (
         "gone for a judge that did not know of the one that it had moved to",
@@ -124,8 +151,13 @@ CASES: list[tuple[str, tuple[VerdictEntry | ReleaseEntry, ...], tuple[int, str] 
     ),
     (
         "better than the baseline in the place of one that is gone",
-        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, Since.BETTER, lost=0))),
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, Since.BETTER, lost=0)), verdict(3, asked(2, lost=0))),
         (2, BETTER),
+    ),
+    (
+        "better than the baseline in the place of one that is had again",
+        (verdict(0), verdict(1, asked(0)), verdict(2, asked(1, Since.BETTER, lost=0)), verdict(3, asked(0))),
+        (0, FIRST),
     ),
     ("a gate that was away", (verdict(0), verdict(1, asked(0)), verdict(2), verdict(3), verdict(4)), (0, FIRST)),
     (

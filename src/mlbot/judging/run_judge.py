@@ -804,7 +804,7 @@ NOT_HERE, _GONE = "not-here", frozenset({"gone", "not-trained", "cannot-score"})
 
 
 def is_lost(why: Problem) -> bool:
-    """Whether an anchor is gone for good, so that another model takes its place; a fault may be over the next time."""
+    """Whether an anchor is gone, so that the baseline is asked in its place; a fault may be over the next time."""
     return why.reason is Reason.ANCHOR_UNREACHABLE and why.cause in _GONE
 
 

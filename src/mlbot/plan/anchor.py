@@ -2,8 +2,8 @@
 
 A row of changes that each lose less than a margin shows nothing against the model before. So every `max_regression`
 also asks an earlier model. It moves only to a model that is better beyond noise, that was released, or whose loss a
-person answered for; never because something was merged. Each gate has one of its own, for a model that is better in one
-metric is none that another metric may be let down from.
+person answered for, and to the baseline where two trainings cannot bring it back; never because something was merged.
+Each gate has one of its own, for a model that is better in one metric is none that another may be let down from.
 
 What moves an anchor is recorded with the verdict on the guarded branch's own commit; which one holds follows from all
 of these records along the branch, and from the releases. So judges that end in another order, and verdicts that are
@@ -11,9 +11,10 @@ written twice, come to the same anchor.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlbot.config.schema import Model
+from mlbot.events.github import Attempt
 from mlbot.gates.metric import Bound
 from mlbot.ledger.entries import AnchorAsked, AnchorModel, ReleaseEntry, Since, VerdictEntry
 from mlbot.ledger.queries import final_releases
@@ -94,6 +95,10 @@ class _Held:
     since: Since
     before: Digest | None = None
     """The key of the anchor that a release took the place of: verdicts from before that release asked this one."""
+    missed: Attempt | None = None
+    """The training beside which it could not be had or asked."""
+    instead: "_Held | None" = None
+    """What takes its place if another training cannot bring it back either: one may have failed by its network."""
 
 
 def _held(
@@ -115,10 +120,18 @@ def _held(
 def _after(held: _Held, asked: AnchorAsked, entry: VerdictEntry, seen: Mapping[Digest, VerdictEntry]) -> _Held:
     """The anchor after a verdict. What asked another one says nothing of this one, and does not move it."""
     if asked.lost == held.entry.key and asked.key in seen:
-        held = _Held(seen[asked.key], Since.LOST)
-    if asked.moved is not None and asked.key in {held.entry.key, held.before}:
-        held = _Held(entry, asked.moved)
-    return held
+        instead = _moved(held.instead or _Held(seen[asked.key], Since.LOST), asked, entry)
+        again = held.missed is not None and held.missed != entry.attempt
+        return instead if again else replace(held, missed=entry.attempt, instead=instead)
+    if asked.key == held.entry.key:
+        held = replace(held, missed=None, instead=None)
+    return _moved(held, asked, entry)
+
+
+def _moved(held: _Held, asked: AnchorAsked, entry: VerdictEntry) -> _Held:
+    if asked.moved is None or asked.key not in {held.entry.key, held.before}:
+        return held
+    return _Held(entry, asked.moved)
 
 
 def _newest(entry: VerdictEntry, history: BranchHistory) -> VerdictEntry:
