@@ -131,6 +131,40 @@ def test_a_hidden_holdout_names_no_row(tmp_path: Path) -> None:
     assert finding(check(change.model_copy(update={"hidden": True})), DataCheck.OVERLAP).rows == ()
 
 
+Pair = tuple[pl.DataFrame, pl.DataFrame]
+
+
+def both_change(folder: Path, train: Pair, holdout: Pair) -> Change:
+    (folder / "other").mkdir()
+    other = made(folder / "other", *holdout, id=("id",)).train
+    assert other is not None
+    change = made(folder, *train, id=("id",))
+    return change.model_copy(update={"holdout": other.model_copy(update={"part": "holdout", "name": "holdout.csv"})})
+
+
+def test_old_training_rows_that_a_holdout_gets_are_found_beside_a_change_of_the_training_data(tmp_path: Path) -> None:
+    train, holdout = people(400), people(200, 1, 1000)
+    shared = people(3, 8, 5000)  # they come to both at once, and are those of the training data
+    after = pl.concat([train, people(1, 2, 900), shared])
+    report = check(both_change(tmp_path, (train, after), (holdout, pl.concat([holdout, train[:12], shared]))))
+    found = [
+        (each.cause, each.values["found"], each.rows[:2]) for each in report.findings if each.check is DataCheck.OVERLAP
+    ]
+    assert found == [("added", 3, (402, 403)), ("holdout", 12, (201, 202))]
+
+
+def test_rows_that_move_from_the_training_data_to_the_holdout_are_no_finding(tmp_path: Path) -> None:
+    train, holdout = people(400), people(200, 1, 1000)
+    report = check(both_change(tmp_path, (train, train[12:]), (holdout, pl.concat([holdout, train[:12]]))))
+    assert [each for each in report.findings if each.check is DataCheck.OVERLAP] == []
+
+
+def test_a_file_without_its_id_is_named(tmp_path: Path) -> None:
+    train, holdout = people(400), people(200, 1, 1000).drop("id")
+    report = check(both_change(tmp_path, (train, train[1:]), (holdout, holdout[1:])))
+    assert [each.values["file"] for each in report.notes if each.cause == "no-id"] == ["holdout.csv"]
+
+
 def test_rows_that_repeat_by_nature_are_none(tmp_path: Path) -> None:
     few = people(600).select("town", (pl.col("age") // 30).alias("age"), "label")
     report = check(made(tmp_path, few[:400], few[:500], few[500:]))

@@ -326,8 +326,8 @@ class _Checking:
             findings += checking.findings()
             figures = checking.figures
             self.notes += checking.notes
-        elif "holdout" in compared and ("train", "after") in self.files:
-            findings += self._new_holdout_rows(compared["holdout"])
+        if "holdout" in compared and ("train", "after") in self.files:
+            findings += self._new_holdout_rows(compared["holdout"], train)
         diffs = tuple(each.diff for each in compared.values())
         return DataReport(
             model=change.model,
@@ -337,27 +337,20 @@ class _Checking:
             notes=(*change.notes, *self.notes),
         )
 
-    def _new_holdout_rows(self, holdout: _Compared) -> Iterator[Finding]:
-        """Rows that are added to the holdout and that the training data have."""
-        train = self.files["train", "after"]
+    def _new_holdout_rows(self, holdout: _Compared, train: _Compared | None) -> Iterator[Finding]:
+        """Rows that are added to the holdout and that the training data have; those added to both are found there."""
         if holdout.features_before is None or not self.features:
             return
-        (known,) = self.hashing.of(train, [self.features])
-        found = diff.members(holdout.features_after, known) & holdout.new
+        if train is None:
+            (known,) = self.hashing.of(self.files["train", "after"], [self.features])
+        else:
+            known = train.features_after[~train.new]
+        hits = np.flatnonzero(diff.members(holdout.features_after, known) & holdout.new) + 1
         before = int(diff.members(holdout.features_before, known).sum())
-        hits = np.array([], dtype=np.int64) if self.change.hidden else np.flatnonzero(found) + 1
-        natural = Natural.of(int(found.sum()), int(holdout.new.sum()), before, holdout.features_before.size)
-        if natural.unusual:
-            yield Finding(
-                check=DataCheck.OVERLAP,
-                cause="holdout",
-                effect=max(0.0, round(int(found.sum()) - natural.expected, 1)),
-                expected=round(natural.expected, 1),
-                n=int(holdout.new.sum()),
-                part="holdout",
-                rows=checks.few(hits),
-                values={"found": int(found.sum())},
-            )
+        size = holdout.features_before.size
+        found = checks.repeats(DataCheck.OVERLAP, hits, int(holdout.new.sum()), before, size, "holdout")
+        if found is not None:
+            yield found.model_copy(update={"part": "holdout"} | ({"rows": ()} if self.change.hidden else {}))
 
     def _compare(self, versions: Versions) -> _Compared:
         after = self.files[versions.part, "after"]
@@ -385,7 +378,7 @@ class _Checking:
         common = sorted(
             name for name, kind in after.kinds.items() if before.kinds.get(name) == kind and kind != "other"
         )
-        key = self._key(before, after, common)
+        key = self._key(versions.name, before, after, common)
         sets = [common, self.features, *([key] if key else [])]
         now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
         if not common:  # no row is one of before
@@ -419,7 +412,7 @@ class _Checking:
             features_before=then[1],
         )
 
-    def _key(self, before: _File, after: _File, common: Sequence[str]) -> tuple[str, ...]:
+    def _key(self, file: str, before: _File, after: _File, common: Sequence[str]) -> tuple[str, ...]:
         """The columns that say which row is which: `data.id`, those of a forecast, or the first with a value a row."""
         data = self.data
         given = data.id or data.timing
@@ -427,7 +420,7 @@ class _Checking:
             return given
         if data.id:
             missing = ", ".join(name for name in data.id if name not in common)
-            self.notes.append(Why(cause="no-id", values={"columns": missing, "file": data.train or ""}))
+            self.notes.append(Why(cause="no-id", values={"columns": missing, "file": file}))
         names = [name for name in common if name not in data.targets and name != data.weight]
         whole = [name for name in names if before.kinds[name] == "text" or after.dtype(name).is_integer()]
         if not whole or min(before.rows, after.rows) < _FEWEST_OF_KEY:
