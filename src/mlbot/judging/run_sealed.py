@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlbot.config.schema import Model
 from mlbot.gates.metric import Gate, Metric
 from mlbot.judging.run_data import training_data
 from mlbot.judging.run_judge import Rule, ask, rows_of
@@ -16,7 +17,10 @@ from mlbot.lib.record import Digest
 from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
+    from mlbot.judging.run_measure import MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData, Source
+    from mlbot.ml.scoring import Scored
+    from mlbot.stats.types import Estimate, UndefinedMetricError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,29 +74,56 @@ def is_passed(
 ) -> bool:
     """Whether every gate is shown: of the candidate's file, then the baseline's if there is one.
 
-    All is scored in the order of mlbot.yaml whatever comes out, so that time does not tell what did. A file that cannot
-    be scored shows nothing.
+    All is scored and measured in the order of mlbot.yaml whatever comes out, so that time does not tell what did. A
+    file that cannot be scored shows nothing.
     """
-    from mlbot.judging.run_measure import MetricPlan, estimated
+    from mlbot.judging.run_measure import MetricPlan
     from mlbot.ml.custom_metrics import load_metrics
     from mlbot.stats.sealed import Question, is_shown
 
     scored = ask(rule, files, rows.holdout, progress=lambda _text: None)
-    if any(isinstance(each, Problem) for each in scored):
-        return False
     metrics = tuple(dict.fromkeys(metric for _, metric in gates))
     custom = load_metrics(metrics, rule.folder, rows.holdout.values, weighted=rows.holdout.weights is not None)
-    if isinstance(custom, Problem):
+    if isinstance(custom, Problem):  # of the guarded branch's code, whatever the files are
         return False
     plan = MetricPlan(task=rule.model.task, metrics=metrics, candidates=1, margins={}, custom=custom)
-    both = rows_of(rows.holdout, [each for each in scored if not isinstance(each, Problem)])
+    both = _answered(rule.model, rows.holdout, scored)
     questions = [
-        Question(
-            gate=gate, metric=metric, found=estimated(plan, metric, both if gate.bound.is_relative else both.of(0))
-        )
+        Question(gate=gate, metric=metric, found=_found(plan, metric, both if gate.bound.is_relative else both.of(0)))
         for gate, metric in gates
     ]
-    return is_shown(questions, refused=refused)
+    shown = is_shown(questions, refused=refused)
+    return shown and not any(isinstance(each, Problem) for each in scored)
+
+
+def _found(plan: "MetricPlan", metric: Metric, rows: "Rows") -> "Estimate | UndefinedMetricError":
+    """A metric; whatever goes wrong in it is its own, so that the ones after it are measured too."""
+    from mlbot.judging.run_measure import estimated
+    from mlbot.stats.types import Undefined, UndefinedMetricError
+
+    try:
+        return estimated(plan, metric, rows)
+    except (Exception, SystemExit):  # noqa: BLE001 - what it says may name rows
+        return UndefinedMetricError(Undefined.METRIC_RAISED, "")
+
+
+def _answered(model: Model, holdout: "HoldoutData", scored: "Sequence[Scored | Problem]") -> "Rows":
+    """The rows with answers to measure: in the place of a file's that has none, the other's, or made-up ones."""
+    from mlbot.stats import standins
+
+    there = [each for each in scored if not isinstance(each, Problem)]
+    if there:
+        return rows_of(holdout, [there[0] if isinstance(each, Problem) else each for each in scored])
+    rows = rows_of(holdout, [])
+    labelled = standins.Rows(
+        task=model.task,
+        labels=rows.labels,
+        classes=len(rows.classes),
+        quantiles=() if rows.series is None else rows.series.quantiles,
+    )
+    made = standins.answers(labelled, standins.Assumed(skill=1.0, of_seed=0.1, of_recipe=0.1), 1)[: len(scored)]
+    decided = tuple(standins.decided(labelled, each) for each in made) if model.task.is_classification else ()
+    return replace(rows, predictions=made, decided=decided)
 
 
 @contextmanager
