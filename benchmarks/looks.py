@@ -41,11 +41,11 @@ from mlbot.stats.estimation import estimate
 from mlbot.stats.recipe import (
     FEWEST_EFFECTIVE_ROWS,
     FEWEST_STEPS,
-    SAME_VARIANCE,
     RecipeTest,
     Sameness,
     SeedHistory,
     detectable,
+    noisiest,
     p_worse,
     recipe_test,
 )
@@ -396,16 +396,14 @@ def _of_seeds(parts: Parts, history: SeedHistory | None) -> list[tuple[float, fl
     if history is None:
         return [(own[0] / k, df), (own[1] / k, df)]
     past = history.variance * history.df
-    if own[0] > history.variance * _same_variance(df, history.df):
+    if own[0] > history.variance * _noisiest(df, history.df):
         theirs = (past + own[1] * df) / (history.df + df)
         return [(own[0] / k, df), (max(theirs, floors[1]) / k, history.df + df)]
     pooled = (past + (own[0] + own[1]) * df) / (history.df + 2 * df)
     return [((max(pooled, floors[0]) + max(pooled, floors[1])) / k, history.df + 2 * df)]
 
 
-@cache
-def _same_variance(df: int, history: int) -> float:
-    return float(special.fdtri(df, history, SAME_VARIANCE))
+_noisiest = cache(noisiest)
 
 
 @dataclass(frozen=True, kw_only=True)

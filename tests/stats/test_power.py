@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from mlbot.stats.power import (
     PASSING,
     Seeding,
     Spread,
+    Verdicts,
     chances,
     judges,
     noticed,
@@ -21,7 +23,10 @@ from mlbot.stats.power import (
     sealed_rows,
     seeds_needed,
     times_needed,
+    verdicts,
 )
+from mlbot.stats.recipe import RecipeTest, SeedHistory, recipe_test
+from mlbot.stats.types import Estimate, Method
 
 LUCK = 0.006  # what 10,000 draws that lie as they should are off a share by
 OF_SEEDS = Spread(shared=0.0, between=1.0)
@@ -121,6 +126,33 @@ def test_one_seed_decides_by_a_history_alone() -> None:
     assert chances(USUAL, lone, 1.0, 3.0).fails == 0.0
     assert noticed(USUAL, replace(lone, history=8)) is not None
     assert noticed(USUAL, replace(lone, matters=False)) is not None
+
+
+def judged(spread: Spread, found: Verdicts, at: int, seeds: int, history: int) -> RecipeTest:
+    """What the judge says where rows and seeds do what they do in one of the verdicts."""
+    models, own = 2 * seeds, np.repeat([0, 1], seeds)
+    values = np.zeros(models)
+    for side, variance in ((own == 0, found.ours[at]), (own == 1, found.theirs[at])):
+        ranks = np.arange(seeds) - (seeds - 1) / 2
+        values[side] = ranks * math.sqrt(variance / ranks.var(ddof=1)) if seeds > 1 else 0.0
+    values[own == 0] += found.change[at]
+    alike = np.equal.outer(own, own)
+    covariance = np.where(alike, found.shared[at] / 2, 0.0) + np.eye(models) * spread.particular
+    past = SeedHistory(variance=float(found.past[at]), df=history) if history else None
+    estimate = Estimate(
+        values=values, covariance=covariance, df=spread.df, method=Method.DELTA, rows=ROWS, support=np.ones(models)
+    )
+    return recipe_test(estimate, seeds, sign=1, margin=0.01, history=past)
+
+
+@pytest.mark.parametrize("spread", [USUAL, replace(USUAL, particular=3e-6), replace(USUAL, between=3e-7, df=40.0)])
+@pytest.mark.parametrize(("seeds", "history"), [(2, 0), (5, 0), (1, 8), (2, 8), (3, 20), (5, 7), (1, 60), (5, 60)])
+def test_a_verdict_is_what_the_judge_makes_of_such_rows_and_seeds(spread: Spread, seeds: int, history: int) -> None:
+    found = verdicts(spread, Seeding(history=history), seeds)
+    for at in range(0, found.change.size, 250):
+        test = judged(spread, found, at, seeds, history)
+        assert test.drop == pytest.approx(found.change[at])
+        assert (test.variance, test.df) == pytest.approx((found.variance[at], found.df[at]))
 
 
 def test_a_margin_at_its_least_does_what_it_is_for() -> None:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import special
 
 from mlbot.gates.outcome import ALPHA, JUDGEABLE
-from mlbot.stats.recipe import FEWEST_EFFECTIVE_ROWS, FEWEST_HISTORY_DF, FEWEST_STEPS, SAME_VARIANCE
+from mlbot.stats.recipe import FEWEST_HISTORY_DF, is_thin, noisiest
 from mlbot.stats.types import Floats
 
 NOTICED = 0.95
@@ -70,9 +70,8 @@ class Spread:
         return replace(self, shared=max(self.shared, drop * self.step))
 
     def thin(self, margin: float) -> bool:
-        """Whether too few rows carry the change for a pass, as `RecipeTest.thin`."""
-        few = self.effective_rows is not None and self.effective_rows < FEWEST_EFFECTIVE_ROWS
-        return few and not (self.reach is not None and margin >= FEWEST_STEPS * self.reach)
+        """Whether too few rows carry the change for a pass."""
+        return is_thin(self.effective_rows, self.reach, margin)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +105,10 @@ def chances(spread: Spread, seeding: Seeding, margin: float, drop: float = 0.0) 
     undecided = np.ones(_DRAWS, dtype=bool)
     passed, failed = np.zeros(_DRAWS, dtype=bool), np.zeros(_DRAWS, dtype=bool)
     for seeds, level in seeding.looks:
-        change, deviation, df = _measured(spread, seeding, seeds)
-        excess = change + (drop - margin)
-        failing = undecided & (excess > _quantiles(level / seeding.family, df) * deviation)
-        passing = undecided & (excess < -_quantiles(level, df) * deviation) & (not spread.thin(margin))
+        found = verdicts(spread, seeding, seeds)
+        excess, deviation = found.change + (drop - margin), np.sqrt(found.variance)
+        failing = undecided & (excess > _quantiles(level / seeding.family, found.df) * deviation)
+        passing = undecided & (excess < -_quantiles(level, found.df) * deviation) & (not spread.thin(margin))
         passed, failed, undecided = passed | passing, failed | failing, undecided & ~(passing | failing)
     return Chances(passes=float(passed.mean()), fails=float(failed.mean()))
 
@@ -129,32 +128,59 @@ def _quantiles_on_grid(level: float) -> Floats:
     return np.asarray(np.log(np.concatenate([[special.ndtri(1 - level)], some])))
 
 
-def _measured(spread: Spread, seeding: Seeding, seeds: int) -> tuple[Floats, Floats, Floats]:
-    """The change that each verdict measures where there is none, the square root of its V, and V's df."""
-    luck = _luck()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdicts:
+    """What each of many verdicts finds at one look, where there is no change."""
+
+    change: Floats
+    shared: Floats  # what rows do to the difference of the recipes: variance
+    ours: Floats  # the variance between the candidate's seeds
+    theirs: Floats
+    past: Floats  # that of the history
+    variance: Floats  # V
+    df: Floats  # of V
+
+
+def verdicts(spread: Spread, seeding: Seeding, seeds: int) -> Verdicts:
+    """The verdicts at a look at so many seeds a side."""
+    luck, none = _luck(), np.zeros(_DRAWS)
     shared, free = spread.shared * _ordered(spread.df)[luck.rows_order], _all(spread.df)
     rows = math.sqrt(spread.shared) * luck.rows
     if not seeding.matters:
-        return rows, np.sqrt(shared), free
-    unit = _of_seeds(seeds)
-    parts = [(shared, free), *_seed_parts(spread, seeding, unit)]
+        return Verdicts(change=rows, shared=shared, ours=none, theirs=none, past=none, variance=shared, df=free)
+    unit, history = _of_seeds(seeds), seeding.history
+    drawn = Verdicts(
+        change=rows + math.sqrt(spread.of_seed) * unit.change,
+        shared=shared,
+        ours=spread.of_seed * unit.ours,
+        theirs=spread.of_seed * unit.theirs,
+        past=spread.of_seed * _ordered(history)[luck.history_order] if history else none,
+        variance=none,
+        df=free,
+    )
+    return _judged(drawn, spread.particular, history, seeds)
+
+
+def _judged(drawn: Verdicts, floor: float, history: int, seeds: int) -> Verdicts:
+    """With V and its degrees of freedom, by Satterthwaite."""
+    # One file a side does not tell its own rows' noise from the recipe's.
+    rows = drawn.shared + 2 * floor if seeds == 1 else drawn.shared
+    parts = [(rows, drawn.df), *_seed_parts(drawn, floor, history, seeds)]
     variance = sum((part for part, _ in parts), np.zeros(_DRAWS))
     uncertain = sum((part**2 / df for part, df in parts), np.zeros(_DRAWS))
-    df = np.divide(variance**2, uncertain, out=free, where=uncertain > 0)
-    return rows + math.sqrt(spread.of_seed) * unit.change, np.sqrt(variance), df
+    df = np.divide(variance**2, uncertain, out=drawn.df.copy(), where=uncertain > 0)
+    return replace(drawn, variance=variance, df=df)
 
 
-def _seed_parts(spread: Spread, seeding: Seeding, unit: "_OfSeeds") -> list[tuple[Floats, Floats]]:
+def _seed_parts(drawn: Verdicts, floor: float, v: int, seeds: int) -> list[tuple[Floats, Floats]]:
     """The parts of V that seeds make, with their df; as `mlbot.stats.recipe` has them."""
-    seeds, v, floor = unit.seeds, seeding.history, spread.particular
-    free = seeds - 1.0
-    own, others = (np.maximum(spread.of_seed * side, floor) for side in (unit.ours, unit.theirs))
+    free, past = seeds - 1.0, drawn.past
+    own, others = (np.maximum(side, floor) for side in (drawn.ours, drawn.theirs))
     if v < FEWEST_HISTORY_DF:
         return [(own / seeds, _all(free)), (others / seeds, _all(free))]
-    past = spread.of_seed * _ordered(v)[_luck().history_order]
     if seeds == 1:
-        return [(2 * np.maximum(past, floor), _all(v))]
-    noisy = own > past * special.fdtri(free, v, SAME_VARIANCE)
+        return [(2 * past, _all(v))]
+    noisy = own > past * noisiest(free, v)
     both = np.maximum((past * v + (own + others) * free) / (v + 2 * free), floor)
     rest = np.maximum((past * v + others * free) / (v + free), floor)
     mine = np.where(noisy, own, 2 * both) / seeds

@@ -86,13 +86,8 @@ class RecipeTest:
 
     @property
     def thin(self) -> bool:
-        """Whether too few rows carry the drop for a pass, because the rows that decide may not be in the sample.
-
-        A row moves a metric of the decided label by a known step. Where ten and more of them make the margin, so many
-        would show, however few differ now.
-        """
-        few = self.effective_rows is not None and self.effective_rows < FEWEST_EFFECTIVE_ROWS
-        return few and not (self.reach is not None and self.margin >= FEWEST_STEPS * self.reach)
+        """Whether too few rows carry the drop for a pass."""
+        return is_thin(self.effective_rows, self.reach, self.margin)
 
     @property
     def any_change(self) -> float | None:
@@ -109,6 +104,21 @@ class RecipeTest:
     def judgeable(self) -> bool:
         """Whether a true drop of three margins would fail 19 times out of 20."""
         return self.mde is not None and self.mde <= JUDGEABLE * self.margin
+
+
+def is_thin(effective_rows: float | None, reach: float | None, margin: float) -> bool:
+    """Whether too few rows carry a drop for a pass, because the rows that decide may not be in the sample.
+
+    A row moves a metric of the decided label by a known step. Where ten and more of them make the margin, so many would
+    show, however few differ now.
+    """
+    few = effective_rows is not None and effective_rows < FEWEST_EFFECTIVE_ROWS
+    return few and not (reach is not None and margin >= FEWEST_STEPS * reach)
+
+
+def noisiest(own_df: float, past_df: float) -> float:
+    """How many times the variance of the history a candidate's seeds may have and be taken for seeds like those."""
+    return float(special.fdtri(own_df, past_df, SAME_VARIANCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +284,7 @@ def _seed_parts(sides: _Sides, history: SeedHistory | None) -> tuple[RecipeMetho
     if history is None:
         return RecipeMethod.RECIPE, [_mean_of(ours.own, ours), _mean_of(theirs.own, theirs)]
     past, own = VariancePart(history.variance, history.df), ours.own
-    if own.variance > past.variance * special.fdtri(own.df, past.df, SAME_VARIANCE):
+    if own.variance > past.variance * noisiest(own.df, past.df):
         return RecipeMethod.RECIPE, [_mean_of(own, ours), _mean_of(_pool(past, theirs.own), theirs)]
     # One pooled variance serves both sides, so it is one part: two would count its degrees of freedom twice.
     pooled = _pool(past, own, theirs.own)
