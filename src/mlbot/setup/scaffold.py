@@ -227,7 +227,7 @@ def _check(facts: Facts, choices: Choices) -> None:
     for option, path in (("--data", choices.data), ("--holdout", choices.holdout)):
         if path and not is_url(path) and path not in known and f"{path}.dvc" not in known:
             raise UsageError(
-                f"there is no file {path!r}", where=option, hint="Name it from the repository's root, or give an URL."
+                f"there is no file {path!r}", where=option, hint="Name it from the repository's root, or give a URL."
             )
     if choices.data and choices.data == choices.holdout:
         raise UsageError("the holdout is the training data", hint="A model is judged on rows that it has not seen.")
@@ -399,7 +399,7 @@ def _tracking_gaps(tables: Mapping[str, detect.Table], paths: tuple[str | None, 
     if not apart:
         return ()
     what = f"git ignores {' and '.join(apart)}, so GitHub's machines will not have it"
-    hint = "Take it out of .gitignore and commit it, track it with DVC or Git LFS, or give an URL."
+    hint = "Take it out of .gitignore and commit it, track it with DVC or Git LFS, or give a URL."
     return (Gap(what=what, hint=hint, blocks=False),)
 
 
