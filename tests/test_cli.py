@@ -167,13 +167,29 @@ def test_config_check_ends_in_2_for_whatever_is_wrong(
 
 @pytest.mark.parametrize(
     "words",
-    ["waive m:roc_auc", "lock production", "unlock production", "rollback m production", "promote m@v1.0.0 production"],
+    [
+        "waive m:roc_auc --reason",
+        "lock production --reason",
+        "unlock production --reason",
+        "rollback m production --reason",
+        "promote m@v1.0.0 production --reason",
+        "release m --waive-sealed",
+    ],
 )
 def test_a_reason_is_one_line_that_can_be_seen(words: str) -> None:
     """As `/waive` and the other commands take it; a longer one was a crash once the model had been judged."""
     verb, *rest = words.split()
-    command = cli.commands[verb]
-    assert command.make_context(verb, [*rest, "--reason", " two \n lines\t"]).params["reason"] == "two lines"
+    command, name = cli.commands[verb], rest[-1].removeprefix("--").replace("-", "_")
+    assert command.make_context(verb, [*rest, " two \n lines\t"]).params[name] == "two lines"
     for bad in ("\u200b", "turned \u202e round", "bell \x07", "x" * 501):
         with pytest.raises(click.BadParameter, match=r"invisible character U\+|501 characters; write at most 500"):
-            command.make_context(verb, [*rest, "--reason", bad])
+            command.make_context(verb, [*rest, bad])
+
+
+def test_nobody_answers_for_a_release_without_a_reason() -> None:
+    """An empty one was taken for none, and the sealed rows were asked."""
+    release = cli.commands["release"]
+    assert release.make_context("release", ["m"]).params["waive_sealed"] is None
+    for empty in ("", " ", "\n"):
+        with pytest.raises(click.BadParameter, match="it is empty; say why"):
+            release.make_context("release", ["m", "--waive-sealed", empty])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mlbot.cli.options import base_option, common, example, json_option, option, reason_option
+from mlbot.cli.options import answer_option, base_option, common, example, json_option, option, reason_option
 from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.lib.constants import ACTIONS_BOT
@@ -38,11 +38,7 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
     type=click.Path(file_okay=False, path_type=Path),
     help="Write the released file, its model card, manifest and checksums into this folder.",
 )
-@option(
-    "--waive-sealed",
-    metavar="REASON",
-    help="Release it without an answer of sealed rows; who says so, and why, is recorded.",
-)
+@answer_option("--waive-sealed", "Release it without an answer of sealed rows; who says so, and why, is recorded.")
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common

@@ -102,6 +102,18 @@ def reason_option(function: F, *, needed: bool = True) -> F:
     return option("--reason", default="", show_default=False, callback=_reason, help=text)(function)
 
 
+def answer_option(name: str, help_: str) -> Callable[[F], F]:
+    """An option whose value is why a person answers for something: a reason, which then has to be there."""
+    return option(name, metavar="REASON", callback=_answer, help=help_)
+
+
+def _answer(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    line = value if value is None else _reason(context, parameter, value)
+    if line == "":
+        raise click.BadParameter("it is empty; say why, for the ledger")
+    return line
+
+
 def _reason(_ctx: click.Context, _option: click.Parameter, value: str) -> str:
     from mlbot.commands.command import MAX_REASON
     from mlbot.config.errors import INVISIBLE
