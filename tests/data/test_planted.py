@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from benchmarks.data_checks import MOST_FALSE, PLANTS, clean, plant_share, sets
+from tests.support.planted import MOST_FALSE, PLANTS, clean, plant_share, sets
 
 DRAWS = 70
 

@@ -12,11 +12,11 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from tests.support import tiny
+from tests.support.drawn_verdicts import CELLS, Cell, World
 from tests.support.history_samples import sealed
 from tests.support.ledger_samples import digest, entry
 from tests.support.onnx_samples import columns
 
-from benchmarks.power import CELLS, Cell, World
 from mlbot.cli.main import cli
 from mlbot.config.run_check import load_config
 from mlbot.console import Console
