@@ -19,6 +19,11 @@ class RowDiff:
     changed: Indices  # of the rows after that have another content than before, by their key
     was: Indices  # where each of these was before
 
+    @classmethod
+    def of_new(cls, rows: int) -> "RowDiff":
+        """Of a file that was not there."""
+        return cls(added=np.ones(rows, dtype=bool), removed=np.empty(0, dtype=bool), changed=_NONE, was=_NONE)
+
     @property
     def new(self) -> Mask:
         """The rows after that were not there before as they are: added, or changed."""

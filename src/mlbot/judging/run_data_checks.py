@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -262,7 +261,6 @@ def _in_order(names: Sequence[str]) -> pl.Expr:
 class _Compared:
     """Two versions of a file, and which rows differ."""
 
-    versions: Versions
     after: _File
     before: _File | None
     rows: RowDiff
@@ -299,13 +297,18 @@ class _Checking:
     def hashing(self) -> _Hashing:
         return _Hashing(files=tuple(self.files.values()))
 
+    @property
+    def apart(self) -> frozenset[str | None]:
+        """The columns that are no features."""
+        data = self.data
+        return frozenset({*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id})
+
     @cached_property
     def features(self) -> tuple[str, ...]:
         """The columns that a model may learn from, which every file has as the same kind."""
         data = self.data
         files = list(self.files.values())
-        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id}
-        wanted = data.features or [name for name in files[0].kinds if name not in apart]
+        wanted = data.features or [name for name in files[0].kinds if name not in self.apart]
         kinds = ({each.kinds.get(name) for each in files} for name in wanted)
         return tuple(
             name
@@ -350,60 +353,62 @@ class _Checking:
         size = holdout.features_before.size
         found = checks.repeats(DataCheck.OVERLAP, hits, int(holdout.new.sum()), before, size, "holdout")
         if found is not None:
-            yield found.model_copy(update={"part": "holdout"} | ({"rows": ()} if self.change.hidden else {}))
+            yield self.bare(found.model_copy(update={"part": "holdout"}))
+
+    def bare(self, finding: Finding) -> Finding:
+        """It without row numbers where they would say which row a hidden holdout has."""
+        return finding.model_copy(update={"rows": ()}) if self.change.hidden else finding
 
     def _compare(self, versions: Versions) -> _Compared:
-        after = self.files[versions.part, "after"]
-        before = self.files.get((versions.part, "before"))
-        if before is None:
-            (features,) = self.hashing.of(after, [self.features])
-            every = np.ones(after.rows, dtype=bool)
-            rows = RowDiff(added=every, removed=np.empty(0, dtype=bool), changed=diff._NONE, was=diff._NONE)  # noqa: SLF001
-            made = FileDiff(
-                part=versions.part,
-                file=versions.name,
-                after=after.rows,
-                added=after.rows,
-                labels=self._labels(None, after),
-            )
-            return _Compared(
-                versions=versions,
-                after=after,
-                before=None,
-                rows=rows,
-                diff=made,
-                features_after=features,
-                features_before=None,
-            )
-        common = sorted(
-            name for name, kind in after.kinds.items() if before.kinds.get(name) == kind and kind != "other"
+        after, before = self.files[versions.part, "after"], self.files.get((versions.part, "before"))
+        return self._new(versions, after) if before is None else self._differing(versions, before, after)
+
+    def _new(self, versions: Versions, after: _File) -> _Compared:
+        (features,) = self.hashing.of(after, [self.features])
+        made = FileDiff(
+            part=versions.part,
+            file=versions.name,
+            after=after.rows,
+            added=after.rows,
+            labels=self._labels(None, after),
         )
+        return _Compared(
+            after=after,
+            before=None,
+            rows=RowDiff.of_new(after.rows),
+            diff=made,
+            features_after=features,
+            features_before=None,
+        )
+
+    def _differing(self, versions: Versions, before: _File, after: _File) -> _Compared:
+        kinds = {name: kind for name, kind in after.kinds.items() if kind != "other"}
+        common = sorted(name for name, kind in kinds.items() if before.kinds.get(name) == kind)
         key = self._key(versions.name, before, after, common)
         sets = [common, self.features, *([key] if key else [])]
         now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
         if not common:  # no row is one of before
             then[0] += 1
         repeated = max(diff.doubles(now[2]), diff.doubles(then[2])) if key else 0
-        if key and not repeated:
-            rows = diff.by_key(then[0], now[0], then[2], now[2])
-        else:
-            rows = diff.by_content(then[0], now[0])
+        taken = () if repeated else key
+        rows = diff.by_key(then[0], now[0], then[2], now[2]) if taken else diff.by_content(then[0], now[0])
+        cells = self._cells(before, after, rows, [name for name in common if name not in key])
         made = FileDiff(
             part=versions.part,
             file=versions.name,
             before=before.rows,
             after=after.rows,
-            key=key if key and not repeated else (),
-            repeated=repeated if key and self.data.id else 0,
+            key=taken,
+            repeated=repeated if self.data.id else 0,
             added=int(rows.added.sum()),
             removed=int(rows.removed.sum()),
             changed=rows.changed.size,
+            cells=cells,
+            cells_of=min(rows.changed.size, _MOST_CELLS),
             columns=tuple(_column_changes(before, after)),
             labels=self._labels(before, after),
-            **self._cells(before, after, rows, [name for name in common if name not in key]),
         )
         return _Compared(
-            versions=versions,
             after=after,
             before=before,
             rows=rows,
@@ -423,51 +428,44 @@ class _Checking:
             self.notes.append(Why(cause="no-id", values={"columns": missing, "file": file}))
         names = [name for name in common if name not in data.targets and name != data.weight]
         whole = [name for name in names if before.kinds[name] == "text" or after.dtype(name).is_integer()]
-        if not whole or min(before.rows, after.rows) < _FEWEST_OF_KEY:
-            return ()
-        mine, theirs = (each.table.frame.select(whole).head(_TRIED).collect() for each in (after, before))
-        for name in whole:
-            one, other = mine[name], theirs[name]
-            if (
-                one.n_unique() == len(one)
-                and other.n_unique() == len(other)
-                and not (one.null_count() or (one.cast(pl.String) == "").any())
-            ):
-                # A number that is unlike in every row is only a key where the rows of before have it too.
-                there = (
-                    before.table.frame.select(pl.col(name).is_in(one.to_list()).sum())
-                    .collect(engine="streaming")
-                    .item()
-                )
-                if there >= _SHARED * len(one):
-                    return (name,)
-        return ()
+        return _unique(before, after, whole) if min(before.rows, after.rows) >= _FEWEST_OF_KEY else ()
 
-    def _cells(self, before: _File, after: _File, rows: RowDiff, names: Sequence[str]) -> dict[str, Any]:
+    def _cells(self, before: _File, after: _File, rows: RowDiff, names: Sequence[str]) -> tuple[CellCount, ...]:
         """In how many of the changed rows each column has another value; of very many in a part of them."""
         if not rows.changed.size:
-            return {}
+            return ()
         at = spaced(rows.changed.size, _MOST_CELLS)
         ours = self.hashing.cells(after, rows.changed[at], names)
         theirs = self.hashing.cells(before, rows.was[at], names)
         counts = (ours != theirs).sum(axis=0)
-        found = sorted(
-            (CellCount(column=name, rows=int(count)) for name, count in zip(names, counts, strict=True) if count),
-            key=lambda each: -each.rows,
-        )
-        return {"cells": tuple(found[:_MOST_SHOWN]), "cells_of": at.size}
+        found = [CellCount(column=name, rows=int(count)) for name, count in zip(names, counts, strict=True) if count]
+        return tuple(sorted(found, key=lambda each: -each.rows)[:_MOST_SHOWN])
 
     def _labels(self, before: _File | None, after: _File) -> tuple[LabelCount, ...]:
         if not self.change.task.has_classes:
             return ()
-        now, then = label_counts(after, self.data.targets[0]), {}
-        if before is not None:
-            then = label_counts(before, self.data.targets[0])
-        return _counts(now, then)[:_MOST_SHOWN]
+        target = self.data.targets[0]
+        then = {} if before is None else label_counts(before, target)
+        return _counts(label_counts(after, target), then)[:_MOST_SHOWN]
 
 
 _FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
 _LONGEST_LABEL = 100  # a label is a stranger's text, and the report of a change has an end
+
+
+def _unique(before: _File, after: _File, names: Sequence[str]) -> tuple[str, ...]:
+    """The first of some columns with another value in each of the first rows, and largely those of before."""
+    mine, theirs = (each.table.frame.select(names).head(_TRIED).collect() for each in (after, before))
+    for name in names:
+        column = mine[name]
+        gaps = column.null_count() or (column.cast(pl.String) == "").any()
+        if gaps or not all(each.n_unique() == len(each) for each in (column, theirs[name])):
+            continue
+        # A number that is unlike in every row is only a key where the rows of before have it too.
+        there = before.table.frame.select(pl.col(name).is_in(column.to_list()).sum())
+        if there.collect(engine="streaming").item() >= _SHARED * len(column):
+            return (name,)
+    return ()
 
 
 def label_counts(file: _File, target: str) -> dict[str, int]:
@@ -599,14 +597,6 @@ class _Added:
                 n=self.compared.after.rows,
             )
 
-    def _hits(self, found: Mask) -> diff.Indices:
-        """Row numbers; none that says which row a hidden holdout has."""
-        return np.flatnonzero(found) + 1
-
-    def _bare(self, finding: Finding | None) -> Iterator[Finding]:
-        if finding is not None:
-            yield finding.model_copy(update={"rows": ()}) if self.parent.change.hidden else finding
-
     def _overlaps(self) -> Iterator[Finding]:
         holdout = self.parent.files.get(("holdout", "after"))
         if holdout is None or not self.parent.features:
@@ -621,7 +611,7 @@ class _Added:
             before = int(diff.members(compared.features_before, there).sum())
             found = checks.repeats(
                 DataCheck.OVERLAP,
-                self._hits(hits),
+                np.flatnonzero(hits) + 1,
                 int(compared.new.sum()),
                 before,
                 compared.features_before.size,
@@ -629,14 +619,14 @@ class _Added:
             )
             self.exact = hits
         self._note(DataCheck.OVERLAP, (), 1, found.effect if found else 0.0)
-        yield from self._bare(found)
+        yield from (self.parent.bare(found),) if found else ()
 
     def _of_new_file(self, holdout: Hashes) -> Finding | None:
         """Rows of the holdout that a new file has, beside how often its own rows repeat each other."""
         own = self.compared.features_after
         hits = diff.members(holdout, own)
         finding = checks.repeats(
-            DataCheck.OVERLAP, self._hits(hits), holdout.size, int(diff.repeated(own).sum()), own.size, "new"
+            DataCheck.OVERLAP, np.flatnonzero(hits) + 1, holdout.size, int(diff.repeated(own).sum()), own.size, "new"
         )
         return None if finding is None else finding.model_copy(update={"part": "holdout"})
 
@@ -664,11 +654,11 @@ class _Added:
                 effect=max(0.0, round(groups_hit - natural.expected, 1)),
                 expected=round(natural.expected, 1),
                 n=rows,
-                rows=checks.few(self._hits(hits)),
+                rows=checks.few(np.flatnonzero(hits) + 1),
                 values={"found": groups_hit, "rows": int(hits.sum())},
             )
         self._note(DataCheck.GROUP_OVERLAP, (), 1, found.effect if found else 0.0)
-        yield from self._bare(found)
+        yield from (self.parent.bare(found),) if found else ()
 
     def _near(self) -> Iterator[Finding]:
         holdout = self.parent.files.get(("holdout", "after"))
@@ -681,7 +671,7 @@ class _Added:
             self.notes.append(Why(cause="sampled-holdout", values={"rows": holdout.rows, "looked": MOST_SAMPLED}))
         found = checks.near(self.added.where(~exact), self.before, others, self.columns)
         self._note(DataCheck.NEAR_OVERLAP, (), 1, found.effect if found else 0.0)
-        yield from self._bare(found)
+        yield from (self.parent.bare(found),) if found else ()
 
     def _of_a_new_file(self) -> Iterator[Finding]:
         """Of a file that the guarded branch does not have only what needs nothing to compare with."""
@@ -790,10 +780,10 @@ class _Added:
     @cached_property
     def _own_columns(self) -> tuple[str, ...]:
         """The columns that only the merged tree's file has, but for those that are no features."""
-        data, before = self.data, self.compared.before
+        before = self.compared.before
         if before is None:
             return ()
-        apart = {*data.targets, data.group, data.weight, *data.drop, *data.timing, *data.id, *before.kinds}
+        apart = self.parent.apart | before.kinds.keys()
         kinds = self.compared.after.kinds
         return tuple(name for name, kind in kinds.items() if name not in apart and kind in {"text", "number"})
 
