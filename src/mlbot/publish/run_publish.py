@@ -87,9 +87,9 @@ _STORED = {Outcome.PASS, Outcome.INCONCLUSIVE}
 
 _UNSTORED = {"failure", "cancelled"}
 
-_HANDOVER_BYTES = 1 << 20
+HANDOVER_BYTES = 1 << 20
 
-_REPORT_BYTES = 64 << 20
+REPORT_BYTES = 64 << 20
 
 _CHART_BYTES = 1 << 20
 
@@ -132,7 +132,7 @@ class Judged:
     @property
     def report(self) -> Report:
         """The report. Raises as `read`, and `MlbotError` for what is none."""
-        return read(self.read(REPORT_FILE, _REPORT_BYTES), Report, REPORT_FILE, most_bytes=_REPORT_BYTES, most_depth=64)
+        return read(self.read(REPORT_FILE, REPORT_BYTES), Report, REPORT_FILE, most_bytes=REPORT_BYTES, most_depth=64)
 
 
 def judged(run: CIRun, options: PublishOptions) -> tuple[Judged, ...]:
@@ -145,8 +145,8 @@ def judged(run: CIRun, options: PublishOptions) -> tuple[Judged, ...]:
     """
     if options.digest in {"", _NONE}:
         return ()
-    raw = _verified(options.folder / DECISION_FILE, options.digest, _HANDOVER_BYTES)
-    handover = read(raw, Handover, DECISION_FILE, most_bytes=_HANDOVER_BYTES)
+    raw = _verified(options.folder / DECISION_FILE, options.digest, HANDOVER_BYTES)
+    handover = read(raw, Handover, DECISION_FILE, most_bytes=HANDOVER_BYTES)
     if handover.judge != Attempt(run=run.job.run.run, number=options.judge):
         raise NotEvaluatedError(f"the report is of attempt {handover.judge}, and the judge ran again")
     return tuple(Judged(folder=options.folder, handover=handover, subject=each) for each in handover.subjects)
@@ -412,7 +412,7 @@ def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | s
     if isinstance(found, str):
         return failed_trial(run, decision, f"{found[:1].upper()}{found[1:]}")
     try:
-        return read(found.read(TRIAL_FILE, _REPORT_BYTES), TrialResult, TRIAL_FILE)
+        return read(found.read(TRIAL_FILE, REPORT_BYTES), TrialResult, TRIAL_FILE)
     except FileNotFoundError:
         return failed_trial(run, decision, phrase(WORDS, "no_report").capitalize())
     except MlbotError as error:

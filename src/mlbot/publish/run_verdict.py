@@ -11,22 +11,23 @@ from typing import Literal
 
 from mlbot.config.guard import commit_context
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, UsageError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError
 from mlbot.events.github import State, Status
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
-from mlbot.github.artifacts import ArchiveRefusedError, Contents, unpack_each
+from mlbot.github.artifacts import Contents, unpack_each
 from mlbot.github.job import locate
 from mlbot.github.transport import Limits, NotFoundError
 from mlbot.judging.run_hosted import DECISION_FILE, REPORT_FILE, subject_folder
 from mlbot.lib.constants import ACTIONS_BOT
-from mlbot.lib.record import Count, Record, Sha, digest
-from mlbot.lib.untrusted_json import HostileJsonError, read
+from mlbot.lib.record import Count, Record, Sha
+from mlbot.lib.untrusted_json import read
 from mlbot.protocol.artifacts import ReportArtifact, find
 from mlbot.protocol.decision import Handover, PullRequestSubject
 from mlbot.protocol.marker import run_of
-from mlbot.report.report import MOST_BYTES, Report
+from mlbot.publish.run_publish import HANDOVER_BYTES, REPORT_BYTES, Judged
+from mlbot.report.report import Report
 from mlbot.report.terminal import terminal
 
 
@@ -195,15 +196,15 @@ def _fetched(github: GitHub, view: VerdictView, latest: Status, folder: Path) ->
 def _contents() -> Contents:
     """What is taken out of the archive: the judge's decisions, and the report of each pull request with this head."""
     names = [f"{subject_folder(at)}{REPORT_FILE}" for at in range(_MOST_SUBJECTS)]
-    files = {DECISION_FILE: MOST_BYTES, **dict.fromkeys(names, 4 * MOST_BYTES)}
-    return Contents(files=files, archive_bytes=8 * MOST_BYTES, beside=True, directory_bytes=1 << 20)
+    files = {DECISION_FILE: HANDOVER_BYTES, **dict.fromkeys(names, REPORT_BYTES)}
+    return Contents(files=files, archive_bytes=2 * REPORT_BYTES, beside=True, directory_bytes=1 << 20)
 
 
 def _report(archive: Path, folder: Path, contents: Contents, view: VerdictView) -> Report:
     try:
-        found = unpack_each(archive, folder, contents)
-        raw = _bytes(found, DECISION_FILE)
-        handover = read(raw, Handover, DECISION_FILE, most_bytes=MOST_BYTES)
+        unpack_each(archive, folder, contents)
+        raw = (folder / DECISION_FILE).read_bytes()
+        handover = read(raw, Handover, DECISION_FILE, most_bytes=HANDOVER_BYTES)
         for each in handover.subjects:
             subject = each.decision.subject if each.decision.kind == "judge" else None
             number = subject.number if isinstance(subject, PullRequestSubject) else None
@@ -211,23 +212,12 @@ def _report(archive: Path, folder: Path, contents: Contents, view: VerdictView) 
                 continue
             if each.problem:
                 raise NoVerdictError(VerdictState.NONE, f"it could not be judged: {each.problem}")
-            name = f"{each.folder}{REPORT_FILE}"
-            raw = _bytes(found, name)
-            if handover.files.get(name) != digest(raw):
-                raise _damaged(f"{name} is not what the judge handed over")
-            return read(raw, Report, name, most_bytes=4 * MOST_BYTES, most_depth=64)
-    except (ArchiveRefusedError, HostileJsonError) as error:
+            return Judged(folder=folder, handover=handover, subject=each).report
+    except FileNotFoundError as error:
+        raise _damaged("it has not all that a judge hands over") from error
+    except NotEvaluatedError as error:
         raise _damaged(error.what) from error
     raise _damaged("it has no report on this commit")
-
-
-def _bytes(found: Mapping[str, Path | ArchiveRefusedError], name: str) -> bytes:
-    file = found.get(name)
-    if isinstance(file, ArchiveRefusedError):
-        raise file
-    if file is None:
-        raise _damaged(f"it has no {name}")
-    return file.read_bytes()
 
 
 def _expired(what: str) -> NoVerdictError:
