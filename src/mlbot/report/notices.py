@@ -227,7 +227,7 @@ def _production_notices(production: Production | None, evidence: Evidence) -> It
 
 
 def _anchor_notices(anchors: Iterable[AnchorSide]) -> Iterator[Notice]:
-    """An anchor that is another one from now on, or that nobody asked here."""
+    """An anchor that the baseline was asked in the place of, or that nobody asked here."""
     for side in anchors:
         if side.lost is not None:
             since = words.since(side.lost)

@@ -171,7 +171,7 @@ class Noise(Record):
 
 
 class Look(Record):
-    """The change of a metric over the first seeds of each side, in the metric's own units.
+    """A look at seeds: the change of a metric over the first seeds of each side, in the metric's own units.
 
     `change` is candidate minus baseline and `low`..`high` its interval: what lies beyond either end is wrong with
     probability `level`.
