@@ -20,7 +20,7 @@ from tests.support.onnx_samples import columns
 from mlbot.cli.main import cli
 from mlbot.config.run_check import load_config
 from mlbot.console import Console
-from mlbot.errors import Exit, UsageError
+from mlbot.errors import Exit, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.power import ModelPower, Power, flipping_text, power_text
 from mlbot.judging.run_data import report_data
@@ -250,6 +250,20 @@ def test_a_holdout_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     assert code is Exit.NOT_EVALUATED
     with pytest.raises(UsageError, match="no model 'other'"):
         asked(root, models=("other",))
+
+
+def test_a_metric_of_ones_own_that_cannot_be_loaded_is_an_error(tmp_path: Path) -> None:
+    own = "metrics: [{name: profit, function: absent:profit, direction: higher}, "
+    gates = "gates:\n      profit: {max_regression: 0.02}"
+    root = folder(tmp_path, lambda text: text.replace("metrics: [", own).replace("gates:", gates))
+    found, code = asked(root)
+    assert "no module 'absent'" in found["models"][0]["why"]
+    assert code is Exit.NOT_EVALUATED
+    for seed in range(4):
+        (tmp_path / f"{seed}.onnx").write_bytes(b"")
+    with pytest.raises(NotEvaluatedError, match="no module 'absent'"):
+        say_flips(root, FlipOptions(files=tuple(root / f"{seed}.onnx" for seed in range(4))), QUIET, as_json=False)
+    report_data(root, QUIET, as_json=False)
 
 
 def flips(root: Path, **options: Any) -> _Flips:

@@ -67,6 +67,8 @@ def say_flips(directory: Path, options: FlipOptions, console: Console, *, as_jso
     if isinstance(holdout, Problem):
         raise NotEvaluatedError(holdout.detail, hint=holdout.hint)
     planning = Planning(root=root, model=model, holdout=holdout, past=past_verdicts(root, model.name), options=PLAN)
+    if isinstance(planning.custom, Problem):
+        raise NotEvaluatedError(planning.custom.detail, hint=planning.custom.hint)
     rows = _scored(root, folder, model, files, holdout, console)
     found = _Flips.of(planning, rows, options).found(console)
     pen = Pen(console.color, console.width)

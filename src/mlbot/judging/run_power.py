@@ -6,7 +6,7 @@ takes the place of what is assumed.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from mlbot.config.run_check import Folder
 from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, UsageError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
@@ -46,6 +46,7 @@ from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import MetricPlan, Rows
+    from mlbot.ml.custom_metrics import Function
     from mlbot.ml.holdout import HoldoutData
     from mlbot.stats.power import Seeding, Spread
     from mlbot.stats.standins import Assumed
@@ -110,14 +111,15 @@ def far_from_judgeable(root: Path, model: Model, holdout: "HoldoutData") -> tupl
     planning = Planning(
         root=root, model=model, holdout=holdout, past=past_verdicts(root, model.name), options=PowerOptions()
     )
+    if isinstance(planning.custom, Problem) or planning.seeding.undecidable:
+        return ()
+    margins = [each for each in model.gates if each.bound is Bound.MAX_REGRESSION and each.blocking]
     far = []
     with _steady():
-        for gate in model.gates:
-            part = None if gate.slice in planning.small else planning.part(gate.slice)
-            if part is None or gate.bound is not Bound.MAX_REGRESSION or not gate.blocking:
-                continue
+        for gate in (each for each in margins if each.slice not in planning.small):
+            part = planning.part(gate.slice)
             found = part.estimate(gate.metric)
-            if isinstance(found, ValueError) or planning.seeding.undecidable:
+            if isinstance(found, ValueError):
                 continue
             spread = part.spread(gate.metric, found)
             if chances(spread, planning.seeding, gate.limit, JUDGEABLE * gate.limit).fails < _FAR:
@@ -146,6 +148,8 @@ def _power(
     own = tuple(each for each in past if each.model == model.name)
     looks = _sealed_entries(root, model)
     planning = Planning(root=root, model=model, holdout=holdout, past=own, looks=looks, options=options)
+    if isinstance(planning.custom, Problem):
+        return nothing.model_copy(update={"why": planning.custom.detail})
     with _steady():
         return planning.found(console)
 
@@ -305,13 +309,19 @@ class Planning:
     def metric_plan(self) -> "MetricPlan":
         """What the judge measures."""
         from mlbot.judging.run_measure import MetricPlan
+
+        custom = self.custom
+        if isinstance(custom, Problem):
+            raise NotEvaluatedError(custom.detail, hint=custom.hint)
+        return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=custom)
+
+    @cached_property
+    def custom(self) -> "Mapping[str, Function] | Problem":
+        """The metrics of one's own, or why one cannot be loaded."""
         from mlbot.ml.custom_metrics import load_metrics
 
-        custom = load_metrics(
-            self.model.metrics, self.root, self.holdout.values, weighted=self.holdout.weights is not None
-        )
-        loaded = {} if isinstance(custom, Problem) else custom
-        return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=loaded)
+        weighted = self.holdout.weights is not None
+        return load_metrics(self.model.metrics, self.root, self.holdout.values, weighted=weighted)
 
     @property
     def scale(self) -> float:
