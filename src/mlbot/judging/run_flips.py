@@ -20,8 +20,8 @@ from mlbot.gates.metric import Bound, Gate
 from mlbot.gates.outcome import Outcome
 from mlbot.git.repository import Repository, config_folder, configs_of
 from mlbot.judging.power import Flipping, GateFlips, OutcomeShare, flipping_text
-from mlbot.judging.run_judge import Rule, ask, opened
-from mlbot.judging.run_power import PLAN, Planning, past_verdicts, rows_among
+from mlbot.judging.run_judge import Rule, ask, opened, rows_of
+from mlbot.judging.run_power import PLAN, Planning, past_verdicts
 from mlbot.ledger.entries import SeedCount
 from mlbot.ledger.queries import seed_history
 from mlbot.lib.artifact import ANY_FILE, MODEL_FILE
@@ -127,11 +127,7 @@ def _scored(  # whose files, asked how, about what
             if isinstance(result, Problem):
                 raise NotEvaluatedError(result.detail, where=str(file), hint=result.hint)
             scored.append(result)
-    return replace(
-        rows_among(holdout, slice(None)),
-        predictions=tuple(each.predictions for each in scored),
-        decided=tuple(each.decided for each in scored if each.decided is not None),
-    )
+    return replace(rows_of(holdout, scored), masks=holdout.masks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +226,7 @@ class _Flips:
     def _negative_flips(self, rows: "Rows", matters: tuple[bool, bool]) -> Any:
         from mlbot.judging.run_measure import looks, negative_flips
 
-        gate = next((each for each in self.gates if each.metric == "negative_flips"), None)
-        if gate is None:
+        if not any(map(_is_of_flips, self.gates)):
             return None
         limit = next((each.limit for each in self.gates if each.bound is Bound.MAX_EXCESS), None)
         _, level = looks(self.plan, len(rows.predictions), matters)[-1]
@@ -267,25 +262,13 @@ def _drawn_again(rows: "Rows", models: Sequence[int], rng: Any) -> "Rows":
     if rows.series is not None:
         return some
     if rows.groups is None:
-        return _taken(some, rng.integers(0, count, count), None)
+        return some.taken(rng.integers(0, count, count))
     order = np.argsort(rows.groups, kind="stable")
     ends = np.cumsum(np.bincount(rows.groups))
     drawn = rng.integers(0, len(ends), len(ends))
     members = [order[(ends[at - 1] if at else 0) : ends[at]] for at in drawn]
     groups = np.repeat(np.arange(len(members), dtype=np.int32), [len(each) for each in members])
-    return _taken(some, np.concatenate(members), groups)
-
-
-def _taken(rows: "Rows", at: Any, groups: Any) -> "Rows":
-    return replace(
-        rows,
-        labels=rows.labels[at],
-        predictions=tuple(each[at] for each in rows.predictions),
-        decided=tuple(each[at] for each in rows.decided),
-        groups=groups,
-        weights=None if rows.weights is None else rows.weights[at],
-        masks={name: mask[at] for name, mask in rows.masks.items()},
-    )
+    return replace(some.taken(np.concatenate(members)), groups=groups)
 
 
 def _shares(counted: Counter[Outcome], made: int) -> Iterator[OutcomeShare]:

@@ -57,16 +57,19 @@ class Rows:
 
     def where(self, name: str, mask: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of a slice."""
+        return replace(self, slice=name, masks={}).taken(mask)
+
+    def taken(self, at: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "Rows":
+        """Some of the rows, by a mask or by their places."""
         return replace(
             self,
-            slice=name,
-            masks={},
-            labels=self.labels[mask],
-            predictions=tuple(prediction[mask] for prediction in self.predictions),
-            decided=tuple(labels[mask] for labels in self.decided),
-            groups=None if self.groups is None else self.groups[mask],
-            weights=None if self.weights is None else self.weights[mask],
-            series=None if self.series is None else self.series.where(mask),
+            labels=self.labels[at],
+            predictions=tuple(prediction[at] for prediction in self.predictions),
+            decided=tuple(labels[at] for labels in self.decided),
+            groups=None if self.groups is None else self.groups[at],
+            weights=None if self.weights is None else self.weights[at],
+            series=None if self.series is None else self.series.where(at),
+            masks={name: mask[at] for name, mask in self.masks.items()},
         )
 
 

@@ -33,7 +33,7 @@ from mlbot.judging.power import (
     SealedPower,
     power_text,
 )
-from mlbot.judging.run_judge import Rule, opened
+from mlbot.judging.run_judge import Rule, opened, rows_of
 from mlbot.ledger.entries import Entry, VerdictEntry
 from mlbot.ledger.queries import durations, metric_history, not_passed, sealed_looks, seed_freedom, seed_history
 from mlbot.lib.record import Digest
@@ -496,7 +496,7 @@ class _Part:
         drawn = planning.holdout.groups is not None or any(each.function for each in planning.model.metrics)
         chosen, times = _chosen(planning.holdout, name, MOST_DRAWN if drawn else MOST_ROWS)
         times *= planning.scale
-        rows = rows_among(planning.holdout, chosen)
+        rows = _rows_among(planning.holdout, chosen)
         series, data = rows.series, planning.model.data
         labelled = Rows(
             task=planning.model.task,
@@ -617,23 +617,12 @@ def _chosen(holdout: "HoldoutData", name: str | None, most: int) -> "tuple[Any, 
     return chosen, len(of) / len(chosen)
 
 
-def rows_among(holdout: "HoldoutData", chosen: Any) -> "Rows":
+def _rows_among(holdout: "HoldoutData", chosen: Any) -> "Rows":
     """Some rows as the judge measures them, without the answers of any model."""
     import numpy as np
 
-    from mlbot.judging.run_measure import Rows
-
-    groups = None if holdout.groups is None else np.unique(holdout.groups[chosen], return_inverse=True)[1]
-    return Rows(
-        slice=None,
-        labels=holdout.labels[chosen],
-        predictions=(),
-        groups=groups,
-        weights=None if holdout.weights is None else holdout.weights[chosen],
-        series=None if holdout.series is None else holdout.series.where(chosen),
-        classes=tuple(map(str, holdout.values)) or holdout.record.classes,
-        masks={name: mask[chosen] for name, mask in holdout.masks.items()},
-    )
+    rows = replace(rows_of(holdout, ()), masks=holdout.masks).taken(chosen)
+    return replace(rows, groups=None if rows.groups is None else np.unique(rows.groups, return_inverse=True)[1])
 
 
 def _answered(labelled: "Labelled", rows: "Rows", assumed: "Assumed", seeds: int) -> "Rows":
