@@ -137,9 +137,30 @@ def test_of_one_look_the_strictest_entry_is_believed() -> None:
         assert [each.state for each in sealed_looks(reversed(entries[at:]), "tiny")] == [state]
 
 
-def test_what_counts_without_the_key() -> None:
-    assert not_passed([]) == 0
-    assert not_passed([look(1, "not-shown", NEW), look(2, "not-shown", OLD), look(3), look(4, "pass", OLD)]) == 2
+MARCH = {"time": "2026-03-01T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("own", "former", "elsewhere", "count"),
+    [
+        ([], [], set(), 0),
+        ([look(1, "not-shown", NEW), look(2, "not-shown", OLD), look(3), look(4, "pass", OLD)], [], set(), 2),
+        # it was called otherwise, or two models have the same rows
+        ([], [look(1, "not-shown", OLD), look(2)], set(), 2),
+        ([look(1, "not-shown", OLD)], [look(1, "not-shown", OLD), look(2)], set(), 3),
+        ([look(1, "not-shown", OLD)], [look(1, "not-shown", OLD), look(2)], {"former"}, 2),
+        ([look(1, "pass", OLD)], [look(7, "not-shown", NEW)], set(), 0),
+        # the newest rows, by time where nobody counted both
+        ([], [look(7, "not-shown", OLD, **MARCH), look(8, "not-shown", NEW)], set(), 1),
+        ([], [look(1, "not-shown", OLD)], {"former"}, 0),
+    ],
+)
+def test_what_counts_without_the_key(
+    own: list[SealedEntry], former: list[SealedEntry], elsewhere: set[str], count: int
+) -> None:
+    looks = sealed_looks([*own, *(_called("former", each) for each in former)])
+    assert len(looks) == len(own) + len(former)
+    assert not_passed(looks, "tiny", elsewhere) == count
 
 
 @given(st.integers(0, 3000), st.integers(1, 5))

@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner
 from tests.support import tiny
 from tests.support.drawn_verdicts import CELLS, Cell, World
-from tests.support.history_samples import sealed
 from tests.support.ledger_samples import digest, entry
 from tests.support.onnx_samples import columns
 
@@ -200,15 +199,7 @@ def test_a_gate_on_a_slice_has_its_rows(tmp_path: Path) -> None:
 def test_sealed_rows_are_asked_at_the_level_of_the_looks_that_remain(tmp_path: Path) -> None:
     root = folder(tmp_path, lambda text: text.replace("target: y", "sealed: s3://b/rows.csv\n      target: y"))
     fresh = planning(root)
-    looked, spent = (
-        replace(
-            fresh,
-            looks=tuple(
-                sealed(number, state="not-shown", model="tiny", content=digest(1)) for number in range(1, refused + 1)
-            ),
-        )
-        for refused in (2, 10)
-    )
+    looked, spent = (replace(fresh, refused=refused) for refused in (2, 10))
     first, third, last = (each.found(QUIET).sealed for each in (fresh, looked, spent))
     assert first is not None
     assert third is not None

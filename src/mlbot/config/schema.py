@@ -300,6 +300,10 @@ class Config(Section):
         """The model of that name, if there is one."""
         return next((m for m in self.models if m.name == name), None)
 
+    def sealed_elsewhere(self, model: Model) -> frozenset[str]:
+        """The models whose sealed rows have another address than this one's."""
+        return frozenset(each.name for each in self.models if each.data.sealed != model.data.sealed)
+
     @property
     def wired(self) -> Actions:
         """How the workflows are written: sealed rows have an environment of their own, said or not."""

@@ -7,7 +7,7 @@ has the sealed data's secrets and may write nothing; what writes has none of the
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,10 +155,6 @@ def score(context: RepositoryContext, look: SealedEntry, environment: Mapping[st
         return made.answer() if isinstance(made, _Opened) else SealedAnswer(look=look.id, state="void", cause=made)
 
 
-def _subjects(entries: Iterable[Entry]) -> set[Name]:
-    return {each.model for each in entries if isinstance(each, SealedEntry)}
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
     """All that a look needs, before a model is asked."""
@@ -216,12 +212,9 @@ class _Look:
         gates = asked_gates(model, baseline=self.look.baseline is not None)
         rule = rule_on(self._rule(model, config), gates)
         rows = open_rows(rule, model.data.sealed)
-        entries = self.context.entries("sealed")
-        looks = sealed_looks(entries, model.name)
-        others = [each for name in sorted(_subjects(entries) - {model.name}) for each in sealed_looks(entries, name)]
+        looks = sealed_looks(self.context.entries("sealed"))
         prints = Fingerprint(secret=secret.encode(), whole=rows.whole, rows=rows.rows)
-        elsewhere = {each.name for each in config.models if each.data.sealed != model.data.sealed}
-        count = refused([*looks, *others], self.look, prints, elsewhere)
+        count = refused(looks, self.look, prints, config.sealed_elsewhere(model))
         return _Opened(
             look=self.look,
             rule=rule,
@@ -229,7 +222,7 @@ class _Look:
             rows=rows,
             files=files,
             known={"content": prints.content, "key": prints.key, "sketch": prints.sketch(self.look)},
-            earlier=answered(looks, self.look, prints),
+            earlier=answered([each for each in looks if each.model == model.name], self.look, prints),
             refused=count,
             spent=level_after(count) is None,
         )

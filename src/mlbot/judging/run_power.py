@@ -34,7 +34,7 @@ from mlbot.judging.power import (
     power_text,
 )
 from mlbot.judging.run_judge import Rule, opened, rows_of
-from mlbot.ledger.entries import Entry, VerdictEntry
+from mlbot.ledger.entries import SealedEntry, VerdictEntry
 from mlbot.ledger.queries import durations, metric_history, not_passed, sealed_looks, seed_freedom, seed_history
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
@@ -75,7 +75,7 @@ def say_power(directory: Path, options: PowerOptions, console: Console, *, as_js
     models = _asked_for(folder, options.models)
     folder.check([each.name for each in models])
     past = past_verdicts(root)
-    found = Power(models=tuple(_power(root, each, past, options, console) for each in models))
+    found = Power(models=tuple(_power(folder, each, past, options, console) for each in models))
     pen = Pen(console.color, console.width)
     console.result(found.model_dump_json(indent=2) if as_json else power_text(found, pen))
     if not found.readable:
@@ -127,14 +127,14 @@ def far_from_judgeable(root: Path, model: Model, holdout: "HoldoutData") -> tupl
     return tuple(far)
 
 
-def _sealed_entries(root: Path, model: Model) -> tuple[Entry, ...]:
+def _sealed_looks(root: Path) -> tuple[SealedEntry, ...]:
     with suppress(MlbotError):
-        return read_local(Repository.discover(root).root, "sealed", model.name).entries
+        return sealed_looks(read_local(Repository.discover(root).root, "sealed").entries)
     return ()
 
 
 def _power(
-    root: Path, model: Model, past: Sequence[VerdictEntry], options: PowerOptions, console: Console
+    folder: Folder, model: Model, past: Sequence[VerdictEntry], options: PowerOptions, console: Console
 ) -> ModelPower:
     nothing = ModelPower(model=model.name, task=model.task)
     if model.evaluate is not None:
@@ -142,12 +142,12 @@ def _power(
             return _of_items(model, past, options)
         return nothing.model_copy(update={"why": sentence("power", "not-answered/evaluator")})
     console.passing(f"{model.name}: reading the holdout")
-    holdout = opened(Rule(model=model, folder=root))
+    holdout = opened(Rule(model=model, folder=folder.root))
     if isinstance(holdout, Problem):
         return nothing.model_copy(update={"why": holdout.detail})
     own = tuple(each for each in past if each.model == model.name)
-    looks = _sealed_entries(root, model)
-    planning = Planning(root=root, model=model, holdout=holdout, past=own, looks=looks, options=options)
+    refused = not_passed(_sealed_looks(folder.root), model.name, folder.config.sealed_elsewhere(model))
+    planning = Planning(root=folder.root, model=model, holdout=holdout, past=own, refused=refused, options=options)
     if isinstance(planning.custom, Problem):
         return nothing.model_copy(update={"why": planning.custom.detail})
     with _steady():
@@ -246,7 +246,7 @@ class Planning:
     holdout: "HoldoutData"
     past: tuple[VerdictEntry, ...]
     options: PowerOptions
-    looks: tuple[Entry, ...] = ()  # at sealed rows, with what came of them
+    refused: int = 0  # how many looks at its sealed rows did not pass
     known: dict[str | None, "_Part"] = field(default_factory=dict)
 
     def found(self, console: Console) -> ModelPower:
@@ -387,12 +387,11 @@ class Planning:
         """What the next release needs of sealed rows; None for a model that has none and no margin to ask of them."""
         from mlbot.stats.sealed import MOST_REFUSED, asked_of, level_after
 
-        refused = not_passed(sealed_looks(self.looks, self.model.name))
-        level = level_after(min(refused, MOST_REFUSED))
+        level = level_after(min(self.refused, MOST_REFUSED))
         pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.is_scored]
         asked = [gate for gate, _ in asked_of(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
         gates = [found for gate in asked if level and (found := self._sealed_gate(gate, level))]
-        configured, left = self.model.data.sealed is not None, max(0, MOST_REFUSED - refused)
+        configured, left = self.model.data.sealed is not None, max(0, MOST_REFUSED - self.refused)
         if not (configured or gates):
             return None
         return SealedPower(configured=configured, level=level, left=left, gates=tuple(gates))

@@ -6,7 +6,7 @@ on a date needs times, and there a time that contradicts the counters is not bel
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import mean, variance
 from typing import TypeVar
 
@@ -260,9 +260,10 @@ def waivers(
     )
 
 
-def sealed_looks(entries: Iterable[Entry], model: Name) -> tuple[SealedEntry, ...]:
-    """Each look at a model's sealed rows once, with what came of it, oldest first."""
-    last = {entry.id: entry for entry in _sorted(entries, SealedEntry) if entry.model == model}
+def sealed_looks(entries: Iterable[Entry], model: Name | None = None) -> tuple[SealedEntry, ...]:
+    """Each look at sealed rows once, a model's or all, with what came of it; of each model oldest first."""
+    asked = (entry for entry in _sorted(entries, SealedEntry) if model in {None, entry.model})
+    last = {(entry.model, entry.id): entry for entry in asked}
     return tuple(sorted(last.values(), key=lambda each: each.order))
 
 
@@ -271,11 +272,19 @@ def did_not_pass(look: SealedEntry) -> bool:
     return look.state in {"asked", "not-shown"} and look.replays is None
 
 
-def not_passed(looks: Sequence[SealedEntry]) -> int:
-    """How many looks at the newest rows did not pass, as far as that shows without the key."""
-    contents = [each.content for each in looks if each.content is not None]
-    newest = contents[-1] if contents else None
-    return sum(did_not_pass(each) and each.content in {None, newest} for each in looks)
+def not_passed(looks: Sequence[SealedEntry], model: Name, elsewhere: Collection[Name] = frozenset()) -> int:
+    """How many looks at a model's newest rows did not pass, whatever their model is called, as far as that shows.
+
+    Without the key only equal rows are seen to be the same. One without an answer counts, but for those of `elsewhere`,
+    the models whose sealed rows have another address.
+    """
+    answers = [each for each in looks if each.content is not None and each.model not in elsewhere]
+    newest = max(answers, key=lambda each: (each.model == model, each.time, each.order), default=None)
+    contents = {newest.content} if newest else set()
+    return sum(
+        did_not_pass(each) and (each.model not in elsewhere if each.content is None else each.content in contents)
+        for each in looks
+    )
 
 
 def locks(entries: Iterable[Entry], environment: Name | None = None) -> tuple[LockEntry, ...]:
