@@ -170,6 +170,20 @@ class Target:
     values: Array  # codes of classes, or numbers
     classes: tuple[str, ...] = ()  # empty for numbers
 
+    @classmethod
+    def of_numbers(cls, column: pl.Series) -> "Target | None":
+        """The numbers, NaN where there is none; None where the column has no numbers."""
+        return cls(values=vectors.numbers_of(column)) if vectors.kind_of(column) == "numbers" else None
+
+    @classmethod
+    def of_classes(cls, column: pl.Series, known: Sequence[str] = ()) -> "Target":
+        """The codes of known classes, or of its own; NaN where a label is missing, or of an unknown class."""
+        texts = column.cast(pl.String)
+        classes = tuple(known) or tuple(sorted(filter(None, texts.unique().to_list())))
+        codes = {name: at for at, name in enumerate(classes)}
+        values = np.array([codes.get(text, np.nan) for text in texts.to_list()], dtype=np.float64)
+        return cls(values=values, classes=classes)
+
     def where(self, mask: Mask) -> "Target":
         """Of those rows where something holds."""
         return Target(values=self.values[mask], classes=self.classes)

@@ -1,5 +1,6 @@
 """What was found in a change of a model's data: the difference by rows, and what a reviewer should look at."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -28,12 +29,31 @@ class ColumnChange(Record):
     after: str | None
 
 
+def column_changes(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[ColumnChange]:
+    """What differs between the kinds of two files' columns."""
+    for name in (*before, *(name for name in after if name not in before)):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            yield ColumnChange(column=name, before=was, after=now)
+
+
 class LabelCount(Record):
     """How many rows have a label."""
 
     label: str
     before: Count
     after: Count
+
+
+def label_counts(now: Mapping[str, int], then: Mapping[str, int]) -> tuple[LabelCount, ...]:
+    """The labels after and before, the most frequent first."""
+    names = sorted({*now, *then}, key=lambda name: (-now.get(name, 0) - then.get(name, 0), name))
+    return tuple(
+        LabelCount(label=name[:_LONGEST_LABEL], before=then.get(name, 0), after=now.get(name, 0)) for name in names
+    )
+
+
+_LONGEST_LABEL = 100  # a label is a stranger's text, and the report of a change has an end
 
 
 class CellCount(Record):

@@ -1,33 +1,29 @@
 """Read the two versions of a model's data, and check what a change does to them by `mlbot.data`.
 
-Rows are held as hashes of eight bytes, two or three of them a row; of the rows themselves only what was added, and of
-the others a part, both at most `MOST_SAMPLED`. So 10^7 rows of 20 columns are compared in less than 2 GiB
-(`benchmarks/data_diff.py`). The seed of the hashes is drawn for each run: who writes a file cannot make two rows alike.
+Of rows themselves only what was added is held, and of the others a part, both at most `MOST_SAMPLED`; of all, hashes.
+So 10^7 rows of 20 columns are compared in less than 2 GiB (`benchmarks/data_diff.py`).
 """
 
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 from pydantic import ValidationError
 
 from mlbot.config.data import Data
 from mlbot.data import checks, diff
-from mlbot.data.checks import Candidate, Natural, Rows, Target, spaced
-from mlbot.data.diff import Hashes, RowDiff
+from mlbot.data.checks import Natural, Rows, Target, spaced
+from mlbot.data.diff import Hashes, Mask, RowDiff
 from mlbot.data.findings import (
     CellCount,
-    ColumnChange,
     DataReport,
     Figure,
     FileDiff,
@@ -35,26 +31,20 @@ from mlbot.data.findings import (
     LabelCount,
     Part,
     Why,
+    column_changes,
+    label_counts,
     unchecked,
 )
-from mlbot.data.vectors import Columns, numbers_of, words
+from mlbot.data.vectors import Columns
 from mlbot.errors import UsageError
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.lib.escape import one_line
 from mlbot.lib.record import Name, Record
-from mlbot.ml.frames import Table, is_number, is_text, open_table
+from mlbot.ml.row_hashes import Hashing, LargeTable
 
 MOST_SAMPLED = 20_000
-MOST_ROWS, MOST_COLUMNS = 100_000_000, 2_000
-_LONGEST_NAME = 1_000  # of a column: the report has them as they are
 _MOST_FEATURES = 400  # that are looked at one by one
 _MOST_CELLS = 500_000
-_BATCH = 1 << 17
-_MOST_CHARACTERS = 4_000  # of one text
-_MULTIPLIER = 6364136223846793005  # D. Knuth's, of MMIX: odd, so that no bit of a hash is lost
-_NO_COUNT = "rows"
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Versions(Record):
@@ -144,125 +134,12 @@ def check(change: Change) -> DataReport:
         return change.failed("unreadable", why=one_line(str(error).splitlines()[0] if str(error) else "", 300))
 
 
-@dataclass(kw_only=True)
-class _File:
-    """A table that is open, with its columns as they are compared."""
-
-    table: Table
-    rows: int
-    kinds: Mapping[str, str]  # by column: text, number, or other
-
-    @classmethod
-    def open(cls, source: str, change: Change) -> "_File":
-        table = open_table(Path(source), change.data.reads(change.task), change.data.csv)
-        with table.reading():
-            kinds = {name: _kind(dtype) for name, dtype in table.frame.collect_schema().items()}
-            rows = table.frame.select(pl.len()).collect(engine="streaming").item()
-        if rows > MOST_ROWS or len(kinds) > MOST_COLUMNS:
-            what = f"it has {rows:,} rows and {len(kinds):,} columns; {MOST_ROWS:,} and {MOST_COLUMNS:,} are compared"
-            raise UsageError(what)
-        if (longest := max(map(len, kinds), default=0)) > _LONGEST_NAME:
-            raise UsageError(f"a column's name has {longest:,} characters; {_LONGEST_NAME:,} are compared")
-        return cls(table=table, rows=rows, kinds=kinds)
-
-    def dtype(self, name: str) -> pl.DataType:
-        return self.table.frame.collect_schema()[name]
-
-    def batches(self, columns: Sequence[pl.Expr], *, of_these: Sequence[pl.Expr] = ()) -> Iterator[pl.DataFrame]:
-        frame = self.table.frame.select(columns)
-        frame = frame.select(of_these) if of_these else frame
-        with self.table.reading():
-            yield from frame.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True, engine="streaming")
-
-    def pick(self, at: diff.Indices, columns: Sequence[pl.Expr]) -> pl.DataFrame:
-        """Some rows, at least one, by their places."""
-        wanted = np.zeros(self.rows, dtype=bool)
-        wanted[at] = True
-        start, parts = 0, list[pl.DataFrame]()
-        for batch in self.batches(columns):
-            here = wanted[start : start + batch.height]
-            if here.any():
-                parts.append(batch.filter(pl.Series(here)))
-            start += batch.height
-        return pl.concat(parts)
-
-    def gather(self, at: diff.Indices, columns: Sequence[str]) -> Rows:
-        """Some rows, with their numbers; `at` is in order."""
-        if not (columns and at.size):  # rows of no column are none
-            return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=np.empty(0, dtype=np.int64))
-        return Rows(frame=self.pick(at, [_shown(name, self.kinds[name]) for name in columns]), numbers=at + 1)
-
-    def sample(self, columns: Sequence[str]) -> Rows:
-        """Rows that are evenly spaced."""
-        return self.gather(spaced(self.rows, MOST_SAMPLED), columns)
-
-
-def _kind(dtype: pl.DataType) -> str:
-    if is_text(dtype):
-        return "text"
-    return "number" if is_number(dtype) else "time" if dtype.is_temporal() else "other"
-
-
-def _shown(name: str, kind: str) -> pl.Expr:
-    column = pl.col(name)
-    if kind == "text":
-        return column.cast(pl.String).str.slice(0, _MOST_CHARACTERS)
-    return column.cast(pl.String) if kind == "time" else column
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Hashing:
-    """Hashes the rows of several tables alike: a number is the same as an integer and as a float."""
-
-    files: Sequence[_File]
-    seed: int = field(default_factory=lambda: secrets.randbits(60))
-
-    def expression(self, name: str) -> pl.Expr:
-        having = [each for each in self.files if name in each.kinds]
-        column = pl.col(name)
-        if any(each.kinds[name] == "number" for each in having) and len({str(each.dtype(name)) for each in having}) > 1:
-            column = column.cast(pl.Float64)
-        if any(each.dtype(name).is_float() for each in having):
-            column = column.cast(pl.Float64).fill_nan(None) + 0.0  # -0.0 is 0
-        if any(each.kinds[name] == "time" for each in having):
-            column = column.cast(pl.String)
-        own = self.seed ^ int.from_bytes(name.encode("utf-8", "surrogatepass")[:7], "little") * 2 + len(name)
-        return column.hash(own & (1 << 60) - 1)
-
-    def of(self, file: _File, sets: Sequence[Sequence[str]]) -> list[Hashes]:
-        """The hash of every row over each set of columns."""
-        every = sorted({name for names in sets for name in names})
-        found = [np.zeros(file.rows, dtype=np.uint64) for _ in sets]
-        some = [at for at, names in enumerate(sets) if names]  # the hash over no column is 0
-        # Summed up where they are made: polars reads ahead, and what waits is a number a row, not one a cell.
-        sums = [_in_order(sets[at]).alias(str(at)) for at in some]
-        start = 0
-        for batch in file.batches([self.expression(name) for name in every], of_these=sums) if some else ():
-            for at in some:
-                found[at][start : start + batch.height] = batch[str(at)].to_numpy()
-            start += batch.height
-        return found
-
-    def cells(self, file: _File, at: diff.Indices, names: Sequence[str]) -> npt.NDArray[np.uint64]:
-        """The hash of each cell of some rows, in the order of these, (rows, columns)."""
-        ordered = np.unique(at)
-        found = file.pick(ordered, [self.expression(name) for name in names]).to_numpy()
-        return found[np.searchsorted(ordered, at)]
-
-
-def _in_order(names: Sequence[str]) -> pl.Expr:
-    """One hash of the hashes of some columns; polars' integers wrap around, as numpy's do."""
-    multiplier = pl.lit(_MULTIPLIER, pl.UInt64)
-    first, *rest = sorted(names)
-    return reduce(lambda whole, name: whole * multiplier + pl.col(name), rest, pl.col(first))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Compared:
     """Two versions of a file, and which rows differ."""
 
-    after: _File
-    before: _File | None
+    after: LargeTable
+    before: LargeTable | None
     rows: RowDiff
     diff: FileDiff
     features_after: Hashes
@@ -285,17 +162,20 @@ class _Checking:
         return self.change.data
 
     @cached_property
-    def files(self) -> Mapping[tuple[Part, str], _File]:
-        found: dict[tuple[Part, str], _File] = {}
+    def files(self) -> Mapping[tuple[Part, str], LargeTable]:
+        found: dict[tuple[Part, str], LargeTable] = {}
         for versions in filter(None, (self.change.train, self.change.holdout)):
-            found[versions.part, "after"] = _File.open(versions.after, self.change)
+            found[versions.part, "after"] = self._open(versions.after)
             if versions.before is not None and versions.changed:
-                found[versions.part, "before"] = _File.open(versions.before, self.change)
+                found[versions.part, "before"] = self._open(versions.before)
         return found
 
+    def _open(self, source: str) -> LargeTable:
+        return LargeTable.open(Path(source), self.data, self.change.task)
+
     @cached_property
-    def hashing(self) -> _Hashing:
-        return _Hashing(files=tuple(self.files.values()))
+    def hashing(self) -> Hashing:
+        return Hashing(files=tuple(self.files.values()))
 
     @property
     def apart(self) -> frozenset[str | None]:
@@ -363,7 +243,7 @@ class _Checking:
         after, before = self.files[versions.part, "after"], self.files.get((versions.part, "before"))
         return self._new(versions, after) if before is None else self._differing(versions, before, after)
 
-    def _new(self, versions: Versions, after: _File) -> _Compared:
+    def _new(self, versions: Versions, after: LargeTable) -> _Compared:
         (features,) = self.hashing.of(after, [self.features])
         made = FileDiff(
             part=versions.part,
@@ -381,7 +261,7 @@ class _Checking:
             features_before=None,
         )
 
-    def _differing(self, versions: Versions, before: _File, after: _File) -> _Compared:
+    def _differing(self, versions: Versions, before: LargeTable, after: LargeTable) -> _Compared:
         kinds = {name: kind for name, kind in after.kinds.items() if kind != "other"}
         common = sorted(name for name, kind in kinds.items() if before.kinds.get(name) == kind)
         key = self._key(versions.name, before, after, common)
@@ -405,7 +285,7 @@ class _Checking:
             changed=rows.changed.size,
             cells=cells,
             cells_of=min(rows.changed.size, _MOST_CELLS),
-            columns=tuple(_column_changes(before, after)),
+            columns=tuple(column_changes(before.kinds, after.kinds)),
             labels=self._labels(before, after),
         )
         return _Compared(
@@ -417,7 +297,7 @@ class _Checking:
             features_before=then[1],
         )
 
-    def _key(self, file: str, before: _File, after: _File, common: Sequence[str]) -> tuple[str, ...]:
+    def _key(self, file: str, before: LargeTable, after: LargeTable, common: Sequence[str]) -> tuple[str, ...]:
         """The columns that say which row is which: `data.id`, those of a forecast, or the first with a value a row."""
         data = self.data
         given = data.id or data.timing
@@ -430,7 +310,9 @@ class _Checking:
         whole = [name for name in names if before.kinds[name] == "text" or after.dtype(name).is_integer()]
         return _unique(before, after, whole) if min(before.rows, after.rows) >= _FEWEST_OF_KEY else ()
 
-    def _cells(self, before: _File, after: _File, rows: RowDiff, names: Sequence[str]) -> tuple[CellCount, ...]:
+    def _cells(
+        self, before: LargeTable, after: LargeTable, rows: RowDiff, names: Sequence[str]
+    ) -> tuple[CellCount, ...]:
         """In how many of the changed rows each column has another value; of very many in a part of them."""
         if not rows.changed.size:
             return ()
@@ -441,19 +323,18 @@ class _Checking:
         found = [CellCount(column=name, rows=int(count)) for name, count in zip(names, counts, strict=True) if count]
         return tuple(sorted(found, key=lambda each: -each.rows)[:_MOST_SHOWN])
 
-    def _labels(self, before: _File | None, after: _File) -> tuple[LabelCount, ...]:
+    def _labels(self, before: LargeTable | None, after: LargeTable) -> tuple[LabelCount, ...]:
         if not self.change.task.has_classes:
             return ()
         target = self.data.targets[0]
-        then = {} if before is None else label_counts(before, target)
-        return _counts(label_counts(after, target), then)[:_MOST_SHOWN]
+        then = {} if before is None else before.labels(target)
+        return label_counts(after.labels(target), then)[:_MOST_SHOWN]
 
 
 _FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
-_LONGEST_LABEL = 100  # a label is a stranger's text, and the report of a change has an end
 
 
-def _unique(before: _File, after: _File, names: Sequence[str]) -> tuple[str, ...]:
+def _unique(before: LargeTable, after: LargeTable, names: Sequence[str]) -> tuple[str, ...]:
     """The first of some columns with another value in each of the first rows, and largely those of before."""
     mine, theirs = (each.table.frame.select(names).head(_TRIED).collect() for each in (after, before))
     for name in names:
@@ -466,29 +347,6 @@ def _unique(before: _File, after: _File, names: Sequence[str]) -> tuple[str, ...
         if there.collect(engine="streaming").item() >= _SHARED * len(column):
             return (name,)
     return ()
-
-
-def label_counts(file: _File, target: str) -> dict[str, int]:
-    """How many rows have each label."""
-    if target not in file.kinds:
-        return {}
-    label = pl.col(target).cast(pl.String).alias("label")
-    found = file.table.frame.select(label).group_by("label").agg(pl.len().alias(_NO_COUNT))
-    return {str(name): count for name, count in found.collect(engine="streaming").iter_rows() if name not in {None, ""}}
-
-
-def _counts(now: Mapping[str, int], then: Mapping[str, int]) -> tuple[LabelCount, ...]:
-    names = sorted({*now, *then}, key=lambda name: (-now.get(name, 0) - then.get(name, 0), name))
-    return tuple(
-        LabelCount(label=name[:_LONGEST_LABEL], before=then.get(name, 0), after=now.get(name, 0)) for name in names
-    )
-
-
-def _column_changes(before: _File, after: _File) -> Iterator[ColumnChange]:
-    for name in (*before.kinds, *(name for name in after.kinds if name not in before.kinds)):
-        was, now = before.kinds.get(name), after.kinds.get(name)
-        if was != now:
-            yield ColumnChange(column=name, before=was, after=now)
 
 
 @dataclass(kw_only=True)
@@ -543,7 +401,7 @@ class _Added:
     @cached_property
     def before(self) -> Rows:
         before = self.compared.before
-        return self.after if before is None else before.sample(self.columns_read)
+        return self.after if before is None else before.gather(spaced(before.rows, MOST_SAMPLED), self.columns_read)
 
     @cached_property
     def columns(self) -> Columns:
@@ -553,7 +411,7 @@ class _Added:
     def findings(self) -> Iterator[Finding]:
         yield from self._of_schema()
         if not self.compared.new.any():
-            if self._own_columns and self._target(self.before, {}) is not None:
+            if self._own_columns and self._target(self.before) is not None:
                 yield from self._leaks()
             self.figures |= {each: Figure(check=each, value=0.0) for each in DataCheck if each not in self.figures}
             return
@@ -666,7 +524,8 @@ class _Added:
             self._fail(DataCheck.NEAR_OVERLAP, "no-holdout" if holdout is None else "no-features")
             return
         exact = self.exact[self.added.numbers - 1]
-        others = holdout.sample([name for name in self.parent.features if name in self.columns_read])
+        names = [name for name in self.parent.features if name in self.columns_read]
+        others = holdout.gather(spaced(holdout.rows, MOST_SAMPLED), names)
         if holdout.rows > MOST_SAMPLED:
             self.notes.append(Why(cause="sampled-holdout", values={"rows": holdout.rows, "looked": MOST_SAMPLED}))
         found = checks.near(self.added.where(~exact), self.before, others, self.columns)
@@ -678,7 +537,7 @@ class _Added:
         for check in DataCheck:
             if check not in self.figures:
                 self._fail(check, "nothing-before")
-        target = self._target(self.added, {})
+        target = self._target(self.added)
         if target is None:
             return
         found = tuple(
@@ -688,7 +547,7 @@ class _Added:
         yield from found if len(self.added) >= checks.FEWEST[DataCheck.LEAK] else ()
         if target.classes:
             rows = self.added.spread(checks.MOST_LABELLED)
-            suspicion = checks.labels_alone(rows, self._target(rows, {}) or target, self.columns)
+            suspicion = checks.labels_alone(rows, self._target(rows) or target, self.columns)
             if suspicion is not None and suspicion.suspicious.any():
                 yield Finding(
                     check=DataCheck.LABELS,
@@ -706,26 +565,17 @@ class _Added:
             return ()
         return tuple(name for name in self.parent.features if name in self.columns_read)
 
-    def _target(self, rows: Rows, known: Mapping[str, int]) -> Target | None:
-        """The target of rows, by the codes of known classes; NaN where it is missing, or of an unknown class."""
+    def _target(self, rows: Rows, known: Sequence[str] = ()) -> Target | None:
+        """The target of rows; None where there is none that can be checked."""
         names = self.data.targets
         if len(names) != 1 or names[0] not in self.columns_read:
             return None
         column = rows.frame[names[0]]
-        if not self.task.has_classes:
-            return Target(values=numbers_of(column)) if is_number(column.dtype) else None
-        texts = column.cast(pl.String)
-        codes = dict(known) or {
-            name: at for at, name in enumerate(sorted(filter(None, texts.unique().drop_nulls().to_list())))
-        }
-        values = np.array([codes.get(text, np.nan) for text in texts.to_list()], dtype=np.float64)
-        return Target(values=values, classes=tuple(codes))
+        return Target.of_classes(column, known) if self.task.has_classes else Target.of_numbers(column)
 
     def _of_target(self) -> Iterator[Finding]:
-        theirs = self._target(self.before, {})
-        ours = (
-            None if theirs is None else self._target(self.added, {name: at for at, name in enumerate(theirs.classes)})
-        )
+        theirs = self._target(self.before)
+        ours = None if theirs is None else self._target(self.added, theirs.classes)
         if theirs is None or ours is None or not len(self.before):
             for check in (DataCheck.LEAK, DataCheck.LABELS, DataCheck.LABEL_SHIFT, DataCheck.TRIGGER):
                 self._fail(check, "no-target" if len(self.before) else "nothing-before")
@@ -744,8 +594,8 @@ class _Added:
         if rows < checks.FEWEST[DataCheck.LABEL_SHIFT]:
             return
         if theirs.classes:
-            then = label_counts(self.compared.before or self.compared.after, self.data.targets[0])
-            counts = _counts(labelled, then)
+            then = (self.compared.before or self.compared.after).labels(self.data.targets[0])
+            counts = label_counts(labelled, then)
             _, found = checks.label_shift(counts, sum(c.after for c in counts), sum(then.values()), self._independent)
         else:
             finite = [each.values[np.isfinite(each.values)] for each in (ours, theirs)]
@@ -768,7 +618,7 @@ class _Added:
     def _leaks(self) -> Iterator[Finding]:
         """Over the merged tree's file, and over that of before: a column that did so already is not new."""
         own, after = self._own_columns, self.after
-        target, was = self._target(after, {}), self._target(self.before, {})
+        target, was = self._target(after), self._target(self.before)
         found: tuple[Finding, ...] = ()
         if target is not None and was is not None and len(after) >= checks.FEWEST[DataCheck.LEAK]:
             now = checks.alone(after.frame, target, (*self._looked_at, *(own if self._looked_at else ())))
@@ -791,7 +641,7 @@ class _Added:
         known, labelled = np.isfinite(ours.values), np.isfinite(theirs.values)
         before = self.before.where(labelled).spread(checks.MOST_LABELLED)
         added = self.added.where(known)
-        then, now = (self._target(each, {n: at for at, n in enumerate(theirs.classes)}) for each in (before, added))
+        then, now = (self._target(each, theirs.classes) for each in (before, added))
         found = checks.labels(added, now, before, then, self.columns) if now and then else None
         self._note(DataCheck.LABELS, (), 1, found.effect if found else 0.0)
         yield from (found,) if found else ()
@@ -803,7 +653,7 @@ class _Added:
         # A trigger may be a number in no unit of the column's, which the other checks leave out.
         every = Columns.of(self.before.frame, [name for name in self.parent.features if name in self.columns_read])
         found, looked = checks.candidates(self.added, names, every, groups)
-        absent = tuple(_absent(found, before)) if before is not None else found
+        absent = tuple(before.absent(found)) if before is not None else found
         shares = {name: float((theirs.values == at).mean()) for at, name in enumerate(theirs.classes)}
         # `times` counts groups where there are some, and so does what is added.
         made = tuple(checks.triggers(absent, looked, *self._counted(), shares, self.moved))
@@ -818,24 +668,6 @@ class _Added:
 
     moved: frozenset[str] = frozenset()  # columns of numbers that are in another unit in all of the added rows
     exact: Mask = field(default_factory=lambda: np.empty(0, dtype=bool))
-
-
-def _absent(found: Iterable[Candidate], before: _File) -> Iterator[Candidate]:
-    """The candidates that no row of before has, in one reading of it."""
-    by_column: dict[str, list[Candidate]] = {}
-    for each in found:
-        by_column.setdefault(each.column, []).append(each)
-    if not by_column:
-        return
-    seen: dict[str, set[str | float | bool]] = {column: set() for column in by_column}
-    wanted = {column: {each.value for each in them} for column, them in by_column.items()}
-    for batch in before.batches([_shown(name, before.kinds[name]) for name in by_column]):
-        for column, them in by_column.items():
-            values = batch[column].unique().drop_nulls().to_list()
-            here = {word for value in values for word in words(value)} if them[0].is_word else set(values)
-            seen[column] |= here & wanted[column]
-    for column, them in by_column.items():
-        yield from (each for each in them if each.value not in seen[column])
 
 
 if __name__ == "__main__":
