@@ -172,6 +172,22 @@ def _headers(root: Path, models: Iterable[Model]) -> tuple[dict[str, tuple[str, 
     return headers, unclear
 
 
+def one_model(config: Config, name: str | None) -> Model:
+    """The model of that name; None: the only one that there is.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    names = ", ".join(model.name for model in config.models)
+    if name is None and len(config.models) == 1:
+        return config.models[0]
+    model = None if name is None else config.model(name)
+    if model is None:
+        what = "mlbot.yaml has several models." if name is None else f"mlbot.yaml has no model {name!r}."
+        raise UsageError(what, hint=f"Name one with --model: {names}.")
+    return model
+
+
 def report_check(root: Path, console: Console, *, as_json: bool, known: Sequence[str] = ()) -> None:
     """Check a folder's config and say what it holds; `known` are all configs of the repository."""
     folder = Folder.of(root, known)

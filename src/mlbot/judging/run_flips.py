@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlbot.config.run_check import Folder
+from mlbot.config.run_check import Folder, one_model
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, UsageError, require
@@ -23,7 +23,6 @@ from mlbot.judging.power import Flipping, GateFlips, OutcomeShare, flipping_text
 from mlbot.judging.run_judge import Rule, ask, opened, rows_of
 from mlbot.judging.run_power import PLAN, Planning, past_verdicts
 from mlbot.ledger.entries import SeedCount
-from mlbot.ledger.queries import seed_history
 from mlbot.lib.artifact import ANY_FILE, MODEL_FILE
 from mlbot.lib.terminal import Pen
 from mlbot.training.run_predict import RuleSource
@@ -34,7 +33,6 @@ from mlbot.verdict.verdict import Commits, Evaluation, GateResult, Problem
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData
-    from mlbot.stats.recipe import SeedHistory
 
 _FEWEST = 4
 _AT_ONCE = 6
@@ -77,19 +75,13 @@ def say_flips(directory: Path, options: FlipOptions, console: Console, *, as_jso
 
 
 def _model(folder: Folder, name: str | None) -> Model:
-    models = [each for each in folder.config.models if name in {None, each.name}]
-    if len(models) != 1:
-        names = ", ".join(each.name for each in folder.config.models)
+    model = one_model(folder.config, name)
+    if model.evaluate is not None:
         raise UsageError(
-            f"mlbot.yaml has no model {name!r}." if name else "mlbot.yaml has several models.",
-            hint=f"Name one with --model: {names}.",
-        )
-    if models[0].evaluate is not None:
-        raise UsageError(
-            f"{name or models[0].name} is scored by an evaluator, which is not asked so often.",
+            f"{model.name} is scored by an evaluator, which is not asked so often.",
             hint="Name a model that is judged on a holdout.",
         )
-    return models[0]
+    return model
 
 
 def _files(given: Sequence[Path], model: Model) -> tuple[Path, ...]:
@@ -154,7 +146,7 @@ class _Flips:
             metrics=tuple(each for each in planning.model.metrics if each.name in gated),
             candidates=seeds,
             margins={(gate.metric, gate.slice): gate.limit for gate in gates if gate.bound is Bound.MAX_REGRESSION},
-            history=lambda metric, part: _history(planning, metric, part),
+            history=planning.history,
             design=SeedDesign(looks=looks),
             family=seeding.family,
         )
@@ -239,14 +231,6 @@ _NOBODY = Commits(head="0" * 40, base=None, policy=None, guarded="")
 
 def _is_of_flips(gate: Gate) -> bool:
     return gate.metric == "negative_flips"
-
-
-def _history(planning: Planning, metric: str, part: str | None) -> "SeedHistory | None":
-    from mlbot.stats.recipe import SeedHistory
-
-    digest = planning.holdout.record.digest
-    found = seed_history(planning.past, planning.model.name, metric, part, digest, planning.baseline)
-    return SeedHistory(variance=found.variance, df=found.df) if found else None
 
 
 def _drawn_again(rows: "Rows", models: Sequence[int], rng: Any) -> "Rows":

@@ -663,10 +663,17 @@ def _seed_history(
     request: JudgeRequest, holdout: Digest, metric: str, slice_: str | None, *, but: Digest | None = None
 ) -> "SeedHistory | None":
     """What past recipes say of the seeds; not those that are judged, nor the anchor that is asked."""
+    own = [key for key in (request.key, request.base_key, but) if key is not None]
+    return known_history(request.past, request.model.name, metric, slice_, holdout, own)
+
+
+def known_history(
+    past: Sequence[VerdictEntry], model: Name, metric: str, part: str | None, holdout: Digest, but: Sequence[Digest]
+) -> "SeedHistory | None":
+    """What a model's past recipes say of the seeds, as the rule takes it; not those of the keys in `but`."""
     from mlbot.stats.recipe import SeedHistory
 
-    own = [key for key in (request.key, request.base_key, but) if key is not None]
-    found = seed_history(request.past, request.model.name, metric, slice_, holdout, own)
+    found = seed_history(past, model, metric, part, holdout, but)
     return SeedHistory(variance=found.variance, df=found.df) if found else None
 
 

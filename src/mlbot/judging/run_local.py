@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlbot import __version__
-from mlbot.config.run_check import Folder, check, idle_lines
-from mlbot.config.schema import Config, Model
+from mlbot.config.run_check import Folder, check, idle_lines, one_model
 from mlbot.console import Console
 from mlbot.data.findings import DataReport
 from mlbot.errors import Exit, UsageError, require
@@ -462,7 +461,7 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
     head = repository.snapshot()
     source = RuleSource(repository=repository, commit=head.sha, config=config, is_judge=False)
     request = JudgeRequest(
-        rule=Rule(model=_model(config, options.model), folder=repository.project, source=source),
+        rule=Rule(model=one_model(config, options.model), folder=repository.project, source=source),
         candidate=_runs(options.candidate),
         baseline=_runs(options.baseline) if options.baseline else Problem.of(Reason.NO_BASELINE, "not-given"),
     )
@@ -486,14 +485,3 @@ def judge_and_report(directory: Path, options: JudgeOptions, outputs: Outputs, c
 
 def _runs(files: tuple[Path, ...]) -> SeedRuns:
     return SeedRuns(runs=tuple(SeedRun(seed=seed, file=file.absolute()) for seed, file in enumerate(files)))
-
-
-def _model(config: Config, name: str | None) -> Model:
-    names = ", ".join(model.name for model in config.models)
-    if name is None and len(config.models) == 1:
-        return config.models[0]
-    model = config.model(name) if name else None
-    if model is None:
-        what = f"mlbot.yaml has no model {name!r}." if name else "mlbot.yaml has several models."
-        raise UsageError(what, hint=f"Name one with --model: {names}.")
-    return model

@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlbot.config.run_check import Folder
+from mlbot.config.run_check import Folder, one_model
 from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
 from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
@@ -33,7 +33,7 @@ from mlbot.judging.power import (
     SealedPower,
     power_text,
 )
-from mlbot.judging.run_judge import Rule, opened, rows_of
+from mlbot.judging.run_judge import Rule, known_history, opened, rows_of
 from mlbot.ledger.entries import SealedEntry, VerdictEntry
 from mlbot.ledger.queries import durations, metric_history, not_passed, sealed_looks, seed_freedom, seed_history
 from mlbot.lib.record import Digest
@@ -41,7 +41,7 @@ from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Pen
 from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.plan import ENOUGH_HISTORY
-from mlbot.verdict.seeds import SeedDesign
+from mlbot.verdict.seeds import Determinism, SeedDesign, determinism
 from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mlbot.ml.custom_metrics import Function
     from mlbot.ml.holdout import HoldoutData
     from mlbot.stats.power import Seeding, Spread
+    from mlbot.stats.recipe import SeedHistory
     from mlbot.stats.standins import Assumed
     from mlbot.stats.standins import Rows as Labelled
     from mlbot.stats.types import Estimate, UndefinedMetricError
@@ -72,7 +73,7 @@ def say_power(directory: Path, options: PowerOptions, console: Console, *, as_js
     require("judge", needed_for="Reading the holdout")
     root = config_folder(directory)
     folder = Folder.of(root, configs_of(root))
-    models = _asked_for(folder, options.models)
+    models = tuple(one_model(folder.config, name) for name in options.models) or folder.config.models
     folder.check([each.name for each in models])
     past = past_verdicts(root)
     found = Power(models=tuple(_power(folder, each, past, options, console) for each in models))
@@ -81,13 +82,6 @@ def say_power(directory: Path, options: PowerOptions, console: Console, *, as_js
     if not found.readable:
         return Exit.NOT_EVALUATED
     return Exit.OK if found.judgeable else Exit.INCONCLUSIVE
-
-
-def _asked_for(folder: Folder, names: Sequence[str]) -> tuple[Model, ...]:
-    known = {each.name: each for each in folder.config.models}
-    if absent := [name for name in names if name not in known]:
-        raise UsageError(f"mlbot.yaml has no model {absent[0]!r}.", hint=f"It has: {', '.join(known)}.")
-    return tuple(known[name] for name in names or known)
 
 
 def past_verdicts(root: Path, model: str | None = None) -> tuple[VerdictEntry, ...]:
@@ -296,8 +290,12 @@ class Planning:
 
     @property
     def _is_deterministic(self) -> bool:
-        known = [each.deterministic for each in self.past if each.deterministic is not None]
-        return bool(known) and known[-1]
+        return determinism(self.past, self.model.name, None, None) is not Determinism.UNKNOWN
+
+    def history(self, metric: str, part: str | None) -> "SeedHistory | None":
+        """What past recipes say of the seeds, for the next verdict's rule."""
+        holdout = self.holdout.record.digest
+        return known_history(self.past, self.model.name, metric, part, holdout, self.baseline)
 
     def part(self, name: str | None) -> "_Part":
         """All rows, or a slice's."""
