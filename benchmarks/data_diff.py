@@ -20,9 +20,10 @@ import polars as pl
 
 from benchmarks.judge_memory import table
 from mlbot.config.data import Data
+from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport
 from mlbot.gates.metric import Task
-from mlbot.judging.run_data_checks import Change, Versions, check_apart
+from mlbot.judging.run_data_checks import check_apart
 
 _PART = 250_000
 _KIB = 1 << 10

@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from mlbot.config.data import Data
+from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport, Finding
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.judging import run_data_checks
-from mlbot.judging.run_data_checks import Change, Versions, check, check_apart
+from mlbot.judging.run_data_checks import check, check_apart
 from mlbot.report.data import data_lines
 
 

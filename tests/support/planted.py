@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from mlbot.config.data import Data
+from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport
 from mlbot.gates.metric import DataCheck, Task
-from mlbot.judging.run_data_checks import Change, Versions, check
+from mlbot.judging.run_data_checks import check
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PLANTED = 50

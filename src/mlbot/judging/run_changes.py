@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlbot.config.schema import Model
 from mlbot.config.train import Brought
 from mlbot.console import Console
+from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport, Part, Why, unchecked
 from mlbot.errors import MlbotError, UsageError
 from mlbot.git.merge import three_commits
@@ -23,9 +23,6 @@ from mlbot.plan.run_plan import Planning
 from mlbot.report.data import data_lines
 from mlbot.training.run_bring import Bringing
 from mlbot.training.run_train import unfetched
-
-if TYPE_CHECKING:
-    from mlbot.judging.run_data_checks import Versions
 
 MOST_BYTES = 8 << 30
 """The largest file that is compared."""
@@ -112,17 +109,13 @@ class _Changing:
 
     def report(self) -> DataReport:
         """The comparison and the checks, or why there are none."""
-        from mlbot.judging.run_data_checks import Change, check_apart
+        from mlbot.judging.run_data_checks import check_apart
 
         with tempfile.TemporaryDirectory(prefix="mlbot-data-") as scratch:
             notes: list[Why] = []
             made = {part: self._versions(part, Path(scratch), notes) for part in self.parts}
             if not any(made.values()):
-                return (
-                    unchecked(self.model.name, notes[0].cause, **notes[0].values)
-                    if notes
-                    else unchecked(self.model.name, "not-made")
-                )
+                return unchecked(self.model.name, notes[0].cause, **notes[0].values)  # a missing one leaves one
             train, holdout = made.get("train"), made.get("holdout")
             if train is None and "train" not in made:
                 train = self._as_it_is("train", Path(scratch))
@@ -143,10 +136,8 @@ class _Changing:
             lacks = "train" in made and train is None
             return found.model_copy(update={"problem": notes[0], "notes": tuple(notes[1:])}) if lacks else found
 
-    def _versions(self, part: Part, folder: Path, notes: list[Why]) -> "Versions | None":
+    def _versions(self, part: Part, folder: Path, notes: list[Why]) -> Versions | None:
         """Both versions of a file, where they can be had: of a pull request's tree only what git has, as bytes."""
-        from mlbot.judging.run_data_checks import Versions
-
         name, was = _named(self.model, part) or "", _named(self.was, part)
         if is_url(name) or (was and is_url(was)):
             notes.append(Why(cause="url", values={"file": name if is_url(name) else was or ""}))
@@ -165,24 +156,20 @@ class _Changing:
             return None
         return Versions(part=part, name=name, before=str(before) if before else None, after=str(after))
 
-    def _as_it_is(self, part: Part, folder: Path) -> "Versions | None":
+    def _as_it_is(self, part: Part, folder: Path) -> Versions | None:
         """A file that is as it was, for what is compared with it."""
         name = _named(self.model, part)
         if name is None or is_url(name):
             return None
         with suppress(MlbotError, UnfitError):
-            from mlbot.judging.run_data_checks import Versions
-
             path = self._brought(self.head, name, folder / f"{part}-same")
             return (
                 None if path.is_dir() else Versions(part=part, name=name, before=None, after=str(path), changed=False)
             )
         return None
 
-    def _holdout(self, folder: Path) -> "Versions | None":
+    def _holdout(self, folder: Path) -> Versions | None:
         """The rows that judge the model, as the guarded branch has them."""
-        from mlbot.judging.run_data_checks import Versions
-
         name = self.judged_as.data.holdout
         source = self._judging(name)
         if source is None:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from mlbot.config.data import Data
 from mlbot.data import checks, diff
+from mlbot.data.change import Change, Versions
 from mlbot.data.checks import Natural, Rows, Target, spaced
 from mlbot.data.diff import Hashes, Mask, RowDiff
 from mlbot.data.findings import (
@@ -33,50 +34,16 @@ from mlbot.data.findings import (
     Why,
     column_changes,
     label_counts,
-    unchecked,
 )
 from mlbot.data.vectors import Columns
 from mlbot.errors import UsageError
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.lib.escape import one_line
-from mlbot.lib.record import Name, Record
 from mlbot.ml.row_hashes import Hashing, LargeTable
 
 MOST_SAMPLED = 20_000
 _MOST_FEATURES = 400  # that are looked at one by one
 _MOST_CELLS = 500_000
-
-
-class Versions(Record):
-    """A file as the guarded branch has it, and as the merged tree has it."""
-
-    part: Part
-    name: str
-    before: str | None  # where it is; None where there is none, or none that is needed
-    after: str
-    changed: bool = True
-
-
-class Change(Record):
-    """The data of one model, before and after."""
-
-    model: Name
-    task: Task
-    data: Data
-    train: Versions | None = None
-    holdout: Versions | None = None
-    hidden: bool = False  # whether only the judge can read the holdout: then no row says that it is in it
-    notes: tuple[Why, ...] = ()
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Where its files are."""
-        parts = [each for each in (self.train, self.holdout) if each is not None]
-        return tuple(path for each in parts for path in (each.before, each.after) if path is not None)
-
-    def failed(self, cause: str, **values: str) -> DataReport:
-        """The report of a change that could not be checked."""
-        return unchecked(self.model, cause, **values)
 
 
 _WALL_S = 1800
@@ -554,7 +521,7 @@ class _Added:
                     cause="new",
                     effect=float(suspicion.suspicious.sum()),
                     n=len(rows),
-                    rows=tuple(map(int, suspicion.worst(rows)[:10])),
+                    rows=checks.few(suspicion.worst(rows)),
                     values={"found": int(suspicion.suspicious.sum())},
                     shown=True,
                 )

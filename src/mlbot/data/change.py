@@ -1,0 +1,38 @@
+"""The data of a model before and after a change: which files are compared, and as what they are read."""
+
+from mlbot.config.data import Data
+from mlbot.data.findings import DataReport, Part, Why, unchecked
+from mlbot.gates.metric import Task
+from mlbot.lib.record import Name, Record
+
+
+class Versions(Record):
+    """A file as the guarded branch has it, and as the merged tree has it."""
+
+    part: Part
+    name: str
+    before: str | None  # where it is; None where there is none, or none that is needed
+    after: str
+    changed: bool = True
+
+
+class Change(Record):
+    """The data of one model, before and after."""
+
+    model: Name
+    task: Task
+    data: Data
+    train: Versions | None = None
+    holdout: Versions | None = None
+    hidden: bool = False  # whether only the judge can read the holdout: then no row says that it is in it
+    notes: tuple[Why, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where its files are."""
+        parts = [each for each in (self.train, self.holdout) if each is not None]
+        return tuple(path for each in parts for path in (each.before, each.after) if path is not None)
+
+    def failed(self, cause: str, **values: str) -> DataReport:
+        """The report of a change that could not be checked."""
+        return unchecked(self.model, cause, **values)
