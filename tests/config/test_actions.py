@@ -231,6 +231,9 @@ def test_which_environments_are_to_be_made_with_which_secrets() -> None:
         "mlbot-evaluate": ("E",),
     }
     assert of(section).environments() == {"mlbot-judge": ("J",), "mlbot-store": ("S", "J"), "mlbot": ("KEY",)}
+    sealed = section.replace("deploy: {}", "deploy: {}, sealed: {secrets: [V]}")
+    assert of(sealed).environments()["mlbot"] == ("KEY", "S", "J"), "who writes a look finds the model in the store"
+    assert of(sealed).environments()["mlbot-sealed"] == ("MLBOT_SEALED_KEY", "V", "S", "J")
     assert of(section).environments(["prod"]) == {
         "mlbot-judge": ("J",),
         "mlbot-store": ("S", "J"),

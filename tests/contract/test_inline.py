@@ -86,7 +86,7 @@ def test_with_an_app_a_jobs_own_token_checks_out_and_the_apps_has_the_rest() -> 
         if had is None:
             continue
         app = next((step["with"] for step in job["steps"] if step.get("id") == "app"), None)
-        assert (app is not None) is (kind in {Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}), key
+        assert (app is not None) is (kind in {Kind.SPEAK, Kind.LOOK, Kind.RECORD, Kind.DEPLOY}), key
         own = {scope: level for scope, level in job["permissions"].items() if scope != "id-token"}
         if app is None:
             assert own == had, key
@@ -105,6 +105,7 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
         Kind.SEALED: {"MLBOT_SEALED_KEY", "VAULT_KEY", "STORE_KEY"},
         Kind.STORE: {"STORE_KEY"},
         Kind.SPEAK: {"APP_KEY"},
+        Kind.LOOK: {"STORE_KEY", "APP_KEY"},
         Kind.RECORD: {"DVC_KEY", "STORE_KEY", "APP_KEY"},
         Kind.DEPLOY: {"STORE_KEY", "KUBE_TOKEN", "APP_KEY"},
     }
@@ -119,7 +120,7 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
 
 
 def test_trusted_jobs_run_on_the_default_branch_alone() -> None:
-    trusted = {Kind.JUDGE, Kind.SEALED, Kind.STORE, Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
+    trusted = {Kind.JUDGE, Kind.SEALED, Kind.STORE, Kind.SPEAK, Kind.LOOK, Kind.RECORD, Kind.DEPLOY}
     for key, (workflow, job) in jobs("full").items():
         if workflow and KINDS[workflow][key.partition("/")[2]] in trusted:
             parts = [" ".join(part.split()).strip("()") for part in factors(bare(job["if"]))]

@@ -48,6 +48,7 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
             "actions": "read",
             "contents": "write",
             "issues": "write",
+            "packages": "read",
             "pull-requests": "write",
             "statuses": "read",
         },

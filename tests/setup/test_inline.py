@@ -415,6 +415,13 @@ def test_sealed_rows_are_for_one_job_that_writes_nothing() -> None:
         assert not any(secret in str(wired(*each)) for secret in ("VAULT_KEY", "MLBOT_SEALED_KEY")), each
 
 
+def test_who_writes_a_look_finds_the_model_in_the_store() -> None:
+    job = wired("release", "look", "sealed")
+    assert job["environment"] == {"name": "mlbot", "deployment": False}
+    assert job["steps"][-1]["env"] == {"STORE_KEY": "${{ secrets.STORE_KEY }}"}
+    assert "DVC_KEY" not in str(job)
+
+
 def test_the_store_has_its_own_secrets_and_no_others() -> None:
     job = wired("judge", "store", "publish")
     assert job["environment"]["name"] == "mlbot-store"

@@ -174,7 +174,7 @@ def test_jobs_install_what_reaches_the_data_the_store_and_the_targets() -> None:
     inline = files(Order(form=Form.INLINE, **order))  # type: ignore[arg-type] # the same
     for text in ("extras: bot gcs http s3\n", "extras: judge charts gcs http s3\n", "extras: deploy gcs http s3\n"):
         assert text in inline[JUDGE_PATH]
-    assert inline[RELEASE_PATH].count("extras: judge gcs http s3\n") == 3
+    assert inline[RELEASE_PATH].count("extras: judge gcs http s3\n") == 4
     plain = files(Order(form=Form.INLINE, **order | {"drivers": ()}))[JUDGE_PATH]  # type: ignore[arg-type] # the same
     assert "extras: bot\n" in plain
 

@@ -300,7 +300,7 @@ class Actions(Section):
             (self.evaluate or EvaluateAccess()).environment: (evaluate,),
             (self.sealed or SealedAccess()).environment: (sealed,),
             (self.store or StoreAccess()).environment: (store,),
-            SPEAKER: (key, judge, store) if names else (key,),
+            SPEAKER: (key, judge, store) if names else (key, store if self.sealed else None),
             **dict.fromkeys(names, (key, store, deploy)),
         }
         return {

@@ -47,6 +47,7 @@ class Kind(StrEnum):
     READ = "read"  # reads and hands on
     JUDGE = "judge"
     EVALUATE = "evaluate"  # runs policy's evaluator, which asks a service with a secret
+    LOOK = "look"  # a release that will look at sealed rows: writes on GitHub, reads the store
     SEALED = "sealed"  # a release's look at sealed rows: writes nothing, and alone can read them
     STORE = "store"
     SPEAK = "speak"  # writes on GitHub
@@ -71,7 +72,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
     "tag": {"tag": Kind.ASK},
     "release": {
         "ask": Kind.READ,
-        "look": Kind.SPEAK,
+        "look": Kind.LOOK,
         "score": Kind.SEALED,
         "record": Kind.RECORD,
         "deploy": Kind.DEPLOY,
@@ -82,6 +83,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
 _WORK = {
     Kind.JUDGE: "judge",
     Kind.EVALUATE: "evaluate",
+    Kind.LOOK: "sealed",
     Kind.SEALED: "sealed",
     Kind.STORE: "publish",
     Kind.RECORD: "deploy",
@@ -138,18 +140,19 @@ def wire(workflow: str, name: str, job: "CommentedMap", wiring: Wiring) -> "Comm
     return job
 
 
-_SPEAKING = {Kind.SPEAK, Kind.RECORD, Kind.DEPLOY}
+_SPEAKING = {Kind.SPEAK, Kind.LOOK, Kind.RECORD, Kind.DEPLOY}
 
 
 def _accesses(kind: Kind, actions: Actions) -> "tuple[Access | None, ...]":
     """What a job may reach: a release reads the holdout and the store, a deployment the store.
 
-    Its look at sealed rows reads these and the store.
+    Who writes its look at sealed rows reads the store, and who scores it these and the store.
     """
     sealed = (actions.sealed, actions.store) if actions.sealed else ()
     reached: Mapping[Kind, tuple[Access | None, ...]] = {
         Kind.JUDGE: (actions.judge,),
         Kind.EVALUATE: (actions.evaluate,),
+        Kind.LOOK: (actions.store,) if actions.sealed else (),
         Kind.SEALED: sealed,
         Kind.STORE: (actions.store,),
         Kind.RECORD: (actions.judge, actions.store),
