@@ -21,11 +21,11 @@ from mlbot.config.run_check import load_config
 from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, UsageError
 from mlbot.gates.outcome import Outcome
-from mlbot.judging.power import ModelPower, Power, flipping_text, power_text
+from mlbot.judging.power import ModelPower, Power, PowerOptions, flipping_text, power_text
 from mlbot.judging.run_data import report_data
 from mlbot.judging.run_flips import FlipOptions, _drawn_again, _files, _Flips, say_flips
 from mlbot.judging.run_judge import Rule, opened
-from mlbot.judging.run_power import PLAN, Planning, PowerOptions, say_power
+from mlbot.judging.run_power import PLAN, Planning, say_power
 from mlbot.ledger.entries import SeedValues, VerdictEntry
 from mlbot.lib.terminal import Pen
 from mlbot.ml.holdout import HoldoutData

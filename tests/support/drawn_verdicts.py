@@ -8,8 +8,8 @@ import numpy as np
 
 from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import JUDGEABLE, Outcome
+from mlbot.judging.power import spread_of
 from mlbot.judging.run_measure import MetricPlan, Rows, measure
-from mlbot.judging.run_power import spread_of
 from mlbot.stats.estimation import estimate, value_of
 from mlbot.stats.power import Seeding, Spread, noticed
 from mlbot.stats.recipe import SeedHistory

@@ -60,7 +60,8 @@ def power(  # noqa: PLR0913  # an option each
         return say_flips(directory, options, console, as_json=as_json)
     if files:
         raise click.UsageError("Files are for --aa.")
-    from mlbot.judging.run_power import PowerOptions, say_power
+    from mlbot.judging.power import PowerOptions
+    from mlbot.judging.run_power import say_power
 
     return say_power(directory, PowerOptions(models=models, **assumed), console, as_json=as_json)
 

@@ -1,17 +1,28 @@
-"""What holdout, seeds, gates and history can judge: the record that `mlbot power` prints, and its text."""
+"""What holdout, seeds, gates and history can judge: the record that `mlbot power` prints, its figures and its text."""
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from mlbot.gates.metric import Bound, Gate, Task
-from mlbot.gates.outcome import Outcome
+from mlbot.config.schema import Model
+from mlbot.config.train import SeedRange
+from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
+from mlbot.gates.outcome import JUDGEABLE, Outcome
+from mlbot.ledger.entries import VerdictEntry
+from mlbot.ledger.queries import durations, seed_freedom
 from mlbot.lib import figures
 from mlbot.lib.escape import clean
 from mlbot.lib.record import Count, Name, Record, Seconds
 from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Cell, Pen
-from mlbot.verdict.seeds import Probability
+from mlbot.plan.plan import ENOUGH_HISTORY
+from mlbot.verdict.seeds import Probability, SeedDesign
 from mlbot.verdict.verdict import NonNegative
+
+if TYPE_CHECKING:
+    from mlbot.stats.power import Seeding, Spread
+    from mlbot.stats.types import Estimate
 
 _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 
@@ -123,6 +134,175 @@ class Power(Record):
     def readable(self) -> bool:
         """Whether every holdout could be read."""
         return all(model.rows or model.task is Task.SCORES for model in self.models)
+
+
+# The figures.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PowerOptions:
+    """What the command line says."""
+
+    models: tuple[str, ...] = ()
+    disagreement: float = 0.06
+    change: float = 0.01
+    rows: int | None = None  # that the holdout is taken to have, slices in proportion; None: those that it has
+
+
+def of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions) -> ModelPower:
+    """What an evaluator's scores can judge on so many items: two files differ on some, by all of the score's range."""
+    items = options.rows or 0
+    freedom = seed_freedom(past, model.name, ())
+    seeding = seeding_of(model, freedom, matters=model.artifact is None)
+    ranges = {each.name: each.range for each in model.metrics}
+    gates = []
+    for gate in model.gates:
+        about, span = GatePower(gate=gate, rows=items, counts=gate.blocking), ranges.get(gate.metric)
+        if not gate.is_scored or gate.slice or span is None:
+            cause = unanswered(gate, items) or ("slice-items" if gate.slice else "no-range")
+            gates.append(about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")}))
+        elif gate.bound is Bound.MAX_REGRESSION and not seeding.undecidable:
+            spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
+            gates.append(about.model_copy(update=margin_figures(gate, items, spread, seeding)))
+        elif gate.bound is Bound.MAX_REGRESSION:
+            gates.append(
+                about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
+            )
+    assumed = Assumptions(disagreement=options.disagreement, change=options.change)
+    return facts_of(model, seeding, past).model_copy(update={"rows": items, "assumed": assumed, "gates": tuple(gates)})
+
+
+def _spread_of_items(span: float, items: int, options: PowerOptions, *, matters: bool) -> "Spread":
+    from mlbot.stats.power import SEEDS_AS_ROWS, Spread
+
+    shared, particular = (span**2 * share / items for share in (options.change, options.disagreement / 2))
+    spread = Spread(shared=shared, particular=particular, df=max(1.0, items - 1.0), step=span / items)
+    if not matters:
+        return replace(spread, shared=shared + 2 * particular, particular=0.0)
+    return replace(spread, between=particular * items / SEEDS_AS_ROWS)
+
+
+def facts_of(model: Model, seeding: "Seeding", past: Sequence[VerdictEntry]) -> ModelPower:
+    """What is known of a model without its rows: looks, levels, history and cost."""
+    looks = [seeds for seeds, _ in seeding.looks]
+    first, most = (looks[0], looks[-1]) if seeding.matters else (1, 1)
+    brought = model.artifact is not None
+    cost = Cost(first=0, most=0) if brought else Cost(seed_s=durations(past).get(model.name), first=first, most=most)
+    return ModelPower(
+        model=model.name,
+        task=model.task,
+        looks=tuple(looks),
+        levels=tuple(level for _, level in seeding.looks),
+        family=seeding.family,
+        history=seeding.history,
+        deterministic=not seeding.matters,
+        cost=cost,
+    )
+
+
+def seeding_of(model: Model, freedom: int, *, matters: bool) -> "Seeding":
+    """Looks, margins and history of a model's next verdict."""
+    from mlbot.stats.power import Seeding
+
+    given, widest = model.train.seeds, SeedRange()
+    if model.artifact is not None:
+        design = SeedDesign(looks=(1,))
+    elif given is not None:
+        design = SeedDesign.between(given.start, given.most)
+    else:
+        design = SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
+    return Seeding(
+        looks=tuple(zip(design.looks, design.levels, strict=True)),
+        family=max(1, sum(gate.is_margin for gate in model.gates)),
+        history=freedom,
+        matters=matters,
+    )
+
+
+def unanswered(gate: Gate, rows: int) -> str:
+    """Why nothing about the rows can answer, if so."""
+    if not gate.is_scored:
+        data, latency = data_check(gate.metric) is not None, gate.metric.startswith("latency")
+        return "data" if data else "latency" if latency else "operational"
+    return "" if rows else "no-rows"
+
+
+def limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, Any]:
+    """What a gate with a limit is shown with: the value that is expected, and half of its interval."""
+    from mlbot.stats.intervals import metric_interval
+
+    interval = metric_interval(metric.formula, found)
+    half = (interval.high - interval.low) / 2 / math.sqrt(times)
+    return {
+        "value": float(found.values[0]),
+        "half_width": half,
+        "support": float(found.support.min()) * times,
+    }
+
+
+def margin_figures(gate: Gate, rows: int, spread: "Spread", seeding: "Seeding", neutral: float = 0.0) -> dict[str, Any]:
+    """What a margin can judge on so many rows; `neutral` is the drop of a change without effect."""
+    from mlbot.stats import power
+
+    margin, (low, high) = gate.limit, bounds_of(gate.metric)
+    found = power.noticed(spread, seeding), power.passable(spread, seeding, neutral)
+    # A margin beyond the metric's range is no margin.
+    noticed_from, passed_from = (each if each is not None and each <= high - low else None for each in found)
+    times = power.times_needed(spread, seeding, margin, neutral)
+    return {
+        "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),
+        "noticed_from": noticed_from,
+        "passed_from": passed_from,
+        "judgeable": noticed_from is not None and margin >= noticed_from,
+        "noticed": power.chances(spread, seeding, margin, JUDGEABLE * margin).fails,
+        "passed": power.chances(spread, seeding, margin, neutral).passes,
+        "rows_needed": None if times is None else _rounded(times * rows),
+        "seeds_needed": power.seeds_needed(spread, seeding, margin, neutral),
+    }
+
+
+def rows_to_pass(spread: "Spread", rows: float, margin: float, times: int, level: float, step: float) -> int:
+    """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
+
+    Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
+    """
+    from mlbot.stats.power import sealed_rows
+    from mlbot.stats.recipe import FEWEST_EFFECTIVE_ROWS, FEWEST_STEPS
+
+    of_row = (spread.shared + 2 * spread.particular) * rows
+    enough = rows * FEWEST_EFFECTIVE_ROWS / spread.effective_rows if spread.effective_rows else 0.0
+    if spread.reach is not None:
+        enough = min(enough, rows * FEWEST_STEPS * spread.reach / margin)
+    needed = sealed_rows(of_row, margin * times, level, margin=margin, step=step * rows)
+    return _rounded(max(enough, needed))
+
+
+def _rounded(rows: float) -> int:
+    """Up to two digits: more of them would say that assumptions are facts."""
+    digits = int(10 ** max(0, math.floor(math.log10(max(1.0, rows))) - 1))
+    return math.ceil(rows / digits) * digits
+
+
+def spread_of(found: "Estimate", metric: Metric) -> "Spread":
+    """What rows do to a change, by the judge's own look at a few models a side that are equally good."""
+    from mlbot.stats.power import Spread
+    from mlbot.stats.recipe import recipe_test
+
+    side = found.values.size // 2
+    test = recipe_test(found, side, sign=metric.direction.worse, margin=0.0)
+    rows, effective = test.shared + test.particular, test.effective_rows
+    of_row = math.sqrt(rows / effective) if effective else 0.0
+    return Spread(
+        shared=test.shared,
+        particular=test.particular * side / 2,
+        df=max(1.0, found.df),
+        step=max(of_row, test.reach or 0.0),
+        effective_rows=effective,
+        reach=test.reach,
+    )
+
+
+# The text.
 
 
 def power_text(found: Power, pen: Pen) -> str:

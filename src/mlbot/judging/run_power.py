@@ -15,33 +15,40 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlbot.config.run_check import Folder, one_model
 from mlbot.config.schema import Model
-from mlbot.config.train import SeedRange
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
-from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
+from mlbot.gates.metric import Bound, Gate, Metric, Task
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
 from mlbot.git.repository import Repository, config_folder, configs_of
 from mlbot.judging.power import (
     Assumptions,
-    Cost,
     GatePower,
     ModelPower,
     Power,
+    PowerOptions,
     SealedGate,
     SealedPower,
+    facts_of,
+    limit_figures,
+    margin_figures,
+    of_items,
     power_text,
+    rows_to_pass,
+    seeding_of,
+    spread_of,
+    unanswered,
 )
 from mlbot.judging.run_judge import Rule, known_history, opened, rows_of
 from mlbot.ledger.entries import SealedEntry, VerdictEntry
-from mlbot.ledger.queries import durations, metric_history, not_passed, sealed_looks, seed_freedom, seed_history
+from mlbot.ledger.queries import metric_history, not_passed, sealed_looks, seed_freedom, seed_history
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Pen
 from mlbot.plan.comparison_point import BranchHistory
 from mlbot.plan.plan import ENOUGH_HISTORY
-from mlbot.verdict.seeds import Determinism, SeedDesign, determinism
+from mlbot.verdict.seeds import Determinism, determinism
 from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
@@ -53,16 +60,6 @@ if TYPE_CHECKING:
     from mlbot.stats.standins import Assumed
     from mlbot.stats.standins import Rows as Labelled
     from mlbot.stats.types import Estimate, UndefinedMetricError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PowerOptions:
-    """What the command line says."""
-
-    models: tuple[str, ...] = ()
-    disagreement: float = 0.06
-    change: float = 0.01
-    rows: int | None = None  # that the holdout is taken to have, slices in proportion; None: those that it has
 
 
 PLAN = PowerOptions()
@@ -133,7 +130,7 @@ def _power(
     nothing = ModelPower(model=model.name, task=model.task)
     if model.evaluate is not None:
         if options.rows:
-            return _of_items(model, past, options)
+            return of_items(model, past, options)
         return nothing.model_copy(update={"why": sentence("power", "not-answered/evaluator")})
     console.passing(f"{model.name}: reading the holdout")
     holdout = opened(Rule(model=model, folder=folder.root))
@@ -146,75 +143,6 @@ def _power(
         return nothing.model_copy(update={"why": planning.custom.detail})
     with _steady():
         return planning.found(console)
-
-
-def _of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions) -> ModelPower:
-    """What an evaluator's scores can judge on so many items: two files differ on some, by all of the score's range."""
-    items = options.rows or 0
-    freedom = seed_freedom(past, model.name, ())
-    seeding = seeding_of(model, freedom, matters=model.artifact is None)
-    ranges = {each.name: each.range for each in model.metrics}
-    gates = []
-    for gate in model.gates:
-        about, span = GatePower(gate=gate, rows=items, counts=gate.blocking), ranges.get(gate.metric)
-        if not gate.is_scored or gate.slice or span is None:
-            cause = _unanswered(gate, items) or ("slice-items" if gate.slice else "no-range")
-            gates.append(about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")}))
-        elif gate.bound is Bound.MAX_REGRESSION and not seeding.undecidable:
-            spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
-            gates.append(about.model_copy(update=_margin_figures(gate, items, spread, seeding)))
-        elif gate.bound is Bound.MAX_REGRESSION:
-            gates.append(
-                about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
-            )
-    assumed = Assumptions(disagreement=options.disagreement, change=options.change)
-    return _facts(model, seeding, past).model_copy(update={"rows": items, "assumed": assumed, "gates": tuple(gates)})
-
-
-def _spread_of_items(span: float, items: int, options: PowerOptions, *, matters: bool) -> "Spread":
-    from mlbot.stats.power import SEEDS_AS_ROWS, Spread
-
-    shared, particular = (span**2 * share / items for share in (options.change, options.disagreement / 2))
-    spread = Spread(shared=shared, particular=particular, df=max(1.0, items - 1.0), step=span / items)
-    if not matters:
-        return replace(spread, shared=shared + 2 * particular, particular=0.0)
-    return replace(spread, between=particular * items / SEEDS_AS_ROWS)
-
-
-def _facts(model: Model, seeding: "Seeding", past: Sequence[VerdictEntry]) -> ModelPower:
-    looks = [seeds for seeds, _ in seeding.looks]
-    first, most = (looks[0], looks[-1]) if seeding.matters else (1, 1)
-    brought = model.artifact is not None
-    cost = Cost(first=0, most=0) if brought else Cost(seed_s=durations(past).get(model.name), first=first, most=most)
-    return ModelPower(
-        model=model.name,
-        task=model.task,
-        looks=tuple(looks),
-        levels=tuple(level for _, level in seeding.looks),
-        family=seeding.family,
-        history=seeding.history,
-        deterministic=not seeding.matters,
-        cost=cost,
-    )
-
-
-def seeding_of(model: Model, freedom: int, *, matters: bool) -> "Seeding":
-    """Looks, margins and history of a model's next verdict."""
-    from mlbot.stats.power import Seeding
-
-    given, widest = model.train.seeds, SeedRange()
-    if model.artifact is not None:
-        design = SeedDesign(looks=(1,))
-    elif given is not None:
-        design = SeedDesign.between(given.start, given.most)
-    else:
-        design = SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
-    return Seeding(
-        looks=tuple(zip(design.looks, design.levels, strict=True)),
-        family=max(1, sum(gate.is_margin for gate in model.gates)),
-        history=freedom,
-        matters=matters,
-    )
 
 
 def _steady() -> Any:
@@ -250,7 +178,7 @@ class Planning:
             console.passing(f"{self.model.name}: {gate.name}")
             gates.append(self._gate(gate))
         holdout = self.holdout
-        return _facts(self.model, self.seeding, self.past).model_copy(
+        return facts_of(self.model, self.seeding, self.past).model_copy(
             update={
                 "rows": self.options.rows or holdout.rows,
                 "positives": None if self.options.rows else holdout.record.positives,
@@ -344,21 +272,21 @@ class Planning:
         if gate.bound is Bound.MAX_EXCESS:
             return self._of_flips(about)
         judgeable = False if gate.bound.is_relative else None
-        if cause := _unanswered(gate, rows):
+        if cause := unanswered(gate, rows):
             measured = {"judgeable": judgeable} if gate.is_scored else {}
             return about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")} | measured)
         part = self.part(gate.slice)
         found = part.estimate(gate.metric)
         if isinstance(found, ValueError):
             return about.model_copy(update={"why": f"{found}.", "judgeable": judgeable})
-        figures = _limit_figures(found, self.metric(gate.metric), part.times)
+        figures = limit_figures(found, self.metric(gate.metric), part.times)
         if gate.bound is not Bound.MAX_REGRESSION:
             return about.model_copy(update=figures)
         figures.pop("half_width")
         if self.seeding.undecidable:
             return about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
         spread = part.spread(gate.metric, found)
-        return about.model_copy(update=figures | _margin_figures(gate, rows, spread, self.seeding))
+        return about.model_copy(update=figures | margin_figures(gate, rows, spread, self.seeding))
 
     def _of_flips(self, about: GatePower) -> GatePower:
         from mlbot.judging.run_measure import negative_flips
@@ -378,7 +306,7 @@ class Planning:
         step = 1 / max(1, len(rows.labels))
         spread = Spread(shared=error**2, df=max(1.0, df), step=step).at(part.times)
         alone = replace(seeding, looks=((seeds, level),), matters=False)
-        figures = _margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change or 0.0))
+        figures = margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change or 0.0))
         return about.model_copy(update=figures)
 
     def _sealed(self) -> SealedPower | None:
@@ -404,73 +332,9 @@ class Planning:
         spread = part.spread(gate.metric, found)
         step = step_of(found) / part.times
         neutral, gaining = (
-            _sealed_rows(spread, self.holdout.rows * self.scale, gate.limit, k, level, step) for k in (1, 2)
+            rows_to_pass(spread, self.holdout.rows * self.scale, gate.limit, k, level, step) for k in (1, 2)
         )
         return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
-
-
-def _unanswered(gate: Gate, rows: int) -> str:
-    """Why nothing about the rows can answer, if so."""
-    if not gate.is_scored:
-        data, latency = data_check(gate.metric) is not None, gate.metric.startswith("latency")
-        return "data" if data else "latency" if latency else "operational"
-    return "" if rows else "no-rows"
-
-
-def _limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, Any]:
-    from mlbot.stats.intervals import metric_interval
-
-    interval = metric_interval(metric.formula, found)
-    half = (interval.high - interval.low) / 2 / math.sqrt(times)
-    return {
-        "value": float(found.values[0]),
-        "half_width": half,
-        "support": float(found.support.min()) * times,
-    }
-
-
-def _margin_figures(
-    gate: Gate, rows: int, spread: "Spread", seeding: "Seeding", neutral: float = 0.0
-) -> dict[str, Any]:
-    from mlbot.stats import power
-
-    margin, (low, high) = gate.limit, bounds_of(gate.metric)
-    found = power.noticed(spread, seeding), power.passable(spread, seeding, neutral)
-    # A margin beyond the metric's range is no margin.
-    noticed_from, passed_from = (each if each is not None and each <= high - low else None for each in found)
-    times = power.times_needed(spread, seeding, margin, neutral)
-    return {
-        "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),
-        "noticed_from": noticed_from,
-        "passed_from": passed_from,
-        "judgeable": noticed_from is not None and margin >= noticed_from,
-        "noticed": power.chances(spread, seeding, margin, JUDGEABLE * margin).fails,
-        "passed": power.chances(spread, seeding, margin, neutral).passes,
-        "rows_needed": None if times is None else _rounded(times * rows),
-        "seeds_needed": power.seeds_needed(spread, seeding, margin, neutral),
-    }
-
-
-def _sealed_rows(spread: "Spread", rows: float, margin: float, times: int, level: float, step: float) -> int:
-    """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
-
-    Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
-    """
-    from mlbot.stats.power import sealed_rows
-    from mlbot.stats.recipe import FEWEST_EFFECTIVE_ROWS, FEWEST_STEPS
-
-    of_row = (spread.shared + 2 * spread.particular) * rows
-    enough = rows * FEWEST_EFFECTIVE_ROWS / spread.effective_rows if spread.effective_rows else 0.0
-    if spread.reach is not None:
-        enough = min(enough, rows * FEWEST_STEPS * spread.reach / margin)
-    needed = sealed_rows(of_row, margin * times, level, margin=margin, step=step * rows)
-    return _rounded(max(enough, needed))
-
-
-def _rounded(rows: float) -> int:
-    """Up to two digits: more of them would say that assumptions are facts."""
-    digits = int(10 ** max(0, math.floor(math.log10(max(1.0, rows))) - 1))
-    return math.ceil(rows / digits) * digits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -572,25 +436,6 @@ class _Part:
         of_seed = (past.variance * past.df + assumed * counted) / (past.df + counted)
         particular = min(spread.particular, of_seed)
         return replace(spread, particular=particular, between=of_seed - particular)
-
-
-def spread_of(found: "Estimate", metric: Metric) -> "Spread":
-    """What rows do to a change, by the judge's own look at a few models a side that are equally good."""
-    from mlbot.stats.power import Spread
-    from mlbot.stats.recipe import recipe_test
-
-    side = found.values.size // 2
-    test = recipe_test(found, side, sign=metric.direction.worse, margin=0.0)
-    rows, effective = test.shared + test.particular, test.effective_rows
-    of_row = math.sqrt(rows / effective) if effective else 0.0
-    return Spread(
-        shared=test.shared,
-        particular=test.particular * side / 2,
-        df=max(1.0, found.df),
-        step=max(of_row, test.reach or 0.0),
-        effective_rows=effective,
-        reach=test.reach,
-    )
 
 
 _ASSUMED_DF = 4
