@@ -313,7 +313,7 @@ def test_a_fault_is_an_error_and_what_has_expired_is_replaced_by_the_baseline(tm
     if fault:
         assert (verdict.outcome, result.reason) == (Outcome.ERROR, Reason.ANCHOR_UNREACHABLE)
         assert verdict.why is not None
-        assert "503" in verdict.why.detail
+        assert verdict.why.detail == "The anchor, an earlier model that the gates ask too, could not be fetched: 503."
         return
     assert verdict.outcome is not Outcome.ERROR
     assert result.outcome is Outcome.PASS
@@ -456,3 +456,19 @@ def test_what_github_has_deleted_is_trained_again_from_its_commit(
     (side,) = stage.report["models"][0]["anchors"]
     assert (side["baseline"], (side["lost"] or {}).get("key")) == (not trains, None if trains else digest(9))
     assert [each["code"] for each in stage.report["models"][0]["notices"]].count("anchor-replaced") == (not trains)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "cause", "said"),
+    [
+        ("fault", "fault", "The anchor, an earlier model that the gates ask too, could not be fetched: 503."),
+        (
+            "not-trained",
+            "not-trained",
+            "The anchor's files are not available any more, and it could not be trained again: 503.",
+        ),
+    ],
+)
+def test_what_happened_to_it_is_said_without_a_word_of_the_baseline(baseline: str, cause: str, said: str) -> None:
+    found = as_anchor(Problem.of(Reason.BASELINE_UNREACHABLE, baseline, why="503"))
+    assert (found.cause, found.detail) == (cause, said)

@@ -267,7 +267,7 @@ class Evaluator:
         if isinstance(isolation, Problem):
             return isolation
         if isinstance(python, Problem):
-            return Problem.of(Reason.EVALUATOR_FAILED, "environment", why=python.values.get("why", python.detail))
+            return Problem.of(Reason.EVALUATOR_FAILED, "environment", why=python.inner)
         return cls(asking=asking, evaluate=evaluate, isolation=isolation, results=rule.results, python=python)
 
     @property

@@ -869,7 +869,7 @@ class ModelJudge:
         found = judged_files(self.run, entry, self.candidates.folder)
         if not isinstance(found, Problem):
             return found
-        lost = Problem.of(Reason.MODEL_MISSING, "files-gone", why=found.detail)
+        lost = Problem.of(Reason.MODEL_MISSING, "files-gone", why=found.inner)
         return SeedRuns(runs=tuple(SeedRun(seed=each.seed, file=lost) for each in entry.files))
 
     def _as_pinned(self, planned: PlannedModel, found: SeedRuns) -> SeedRuns:
@@ -950,12 +950,9 @@ class ModelJudge:
             return found
         if found.cause != "gone":
             return as_anchor(found)
-        trained = self.baselines.seeds(planned, [each.seed for each in anchor.files.files], anchor.entry.key)
-        wrong = trained.problem
-        if wrong is None:
-            return trained
-        cause = "not-trained" if trained.failures else "fault"
-        return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=wrong.detail)
+        seeds = [each.seed for each in anchor.files.files]
+        trained = _or_why(self.baselines.seeds(planned, seeds, anchor.entry.key))
+        return as_anchor(trained) if isinstance(trained, Problem) else trained
 
     def _committed(self, planned: PlannedModel, candidate: SeedRuns) -> SeedRuns | Problem:
         """What a trial is compared with: the committed parameters."""
@@ -981,12 +978,16 @@ class ModelJudge:
         point = self.assignment.points[planned.name]
         # Several pull requests with one head may ask for several baselines, and a run trains one of each model.
         key = planned.base_key if point.train or point.entry is None else point.entry.key
-        found = self.baselines.seeds(planned, seeds, key)
-        wrong = found.problem
-        if wrong is None:
-            return found
-        cause = "not-trained" if found.failures else "fault"
-        return Problem.of(Reason.BASELINE_UNREACHABLE, cause, why=wrong.detail)
+        return _or_why(self.baselines.seeds(planned, seeds, key))
+
+
+def _or_why(trained: SeedRuns) -> SeedRuns | Problem:
+    """What was trained of the guarded branch; or why it is not there, which a training has said or nobody knows."""
+    wrong = trained.problem
+    if wrong is None:
+        return trained
+    cause = "not-trained" if trained.failures else "fault"
+    return Problem.of(Reason.BASELINE_UNREACHABLE, cause, why=wrong.detail)
 
 
 def granted(run: CIRun, assignment: Assignment, evidence: Sequence[Evidence]) -> Resolved:

@@ -249,7 +249,7 @@ def against(point: Point, trained: SeedRuns | Problem, judged: SeedRuns | Proble
         source = point.source if isinstance(trained, SeedRuns) else Source.BROKEN
         yield Against(files=judged, compared=point.compared.model_copy(update={"source": source}))
     elif isinstance(trained, Problem):
-        problem = Problem.of(Reason.NO_USABLE_BASELINE, "not-trained", why=trained.detail)
+        problem = Problem.of(Reason.NO_USABLE_BASELINE, "not-trained", why=trained.inner)
         yield Against(files=problem, compared=Compared(source=Source.NEVER, commit=point.train))
 
 
@@ -818,7 +818,7 @@ def is_lost(why: Problem) -> bool:
 def as_anchor(why: Problem) -> Problem:
     """Why a baseline could not be had, said of an anchor."""
     cause = "not-trained" if why.cause == "not-trained" else "fault"
-    return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=why.detail)
+    return Problem.of(Reason.ANCHOR_UNREACHABLE, cause, why=why.inner)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

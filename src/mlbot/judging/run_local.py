@@ -410,7 +410,7 @@ class _Judging:
         if isinstance(stored, SeedRuns):
             return stored
         if not self.pointed.pushed:
-            return Problem.of(Reason.ANCHOR_UNREACHABLE, NOT_HERE, why=stored.values.get("why", stored.detail))
+            return Problem.of(Reason.ANCHOR_UNREACHABLE, NOT_HERE, why=stored.inner)
         if not is_lost(stored):
             return stored
         trained = trainer.baseline(planned, anchor.entry.commit, len(seeds))

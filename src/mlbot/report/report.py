@@ -111,7 +111,7 @@ class NoticeCode(StrEnum):
     GATE_PREVIEW = "gate-preview"
     WORSE_THAN_PRODUCTION = "worse-than-production"
     """By more than one change may lose: what was allowed before has added up."""
-    ANCHOR_REPLACED = "anchor-replaced"  # an earlier model that gates ask is gone, and the baseline took its place
+    ANCHOR_REPLACED = "anchor-replaced"  # an earlier model that gates ask could not be had: the baseline was asked
     ANCHOR_NOT_ASKED = "anchor-not-asked"  # its files are not on this laptop
     BELOW_BEST_RELEASE = "below-best-release"  # releases moved the anchor, and what they lost has added up
     WAIVER_UNUSED = "waiver-not-used"  # somebody asked to let a gate pass, and it changes nothing

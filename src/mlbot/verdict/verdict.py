@@ -36,6 +36,11 @@ class Problem(Record):
         hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
         return cls(reason=reason, cause=cause, values=values, detail=said, hint=hint)
 
+    @property
+    def inner(self) -> str:
+        """What happened, without the sentence that names what it happened to: for a problem of something else."""
+        return str(self.values.get("why") or self.detail)
+
 
 def reason_hint(reason: Reason) -> str:
     """What to do about a reason, whatever its cause; empty where there is nothing to do."""
