@@ -32,6 +32,7 @@ from mlbot.verdict.seeds import Determinism, Seeds, determinism
 from mlbot.verdict.verdict import Comparison, Evaluation, Holdout, Problem
 
 if TYPE_CHECKING:
+    from mlbot.ml.holdout import Mask
     from mlbot.ml.isolation import Call, Isolation
 
 _RESULTS, _PACKED, _ARTIFACT, _CODE = "MLBOT_RESULTS", "MLBOT_PACKED", "MLBOT_ARTIFACT", "MLBOT_CODE"
@@ -89,8 +90,6 @@ class _Judged:
 
     def _beside(self, anchor: AnchorFiles | None) -> Sequence[Comparison] | Problem:
         """The candidate's evaluations beside those of an anchor; None: of the baseline."""
-        from mlbot.ml.holdout import item_masks
-
         side, key = self.baseline, self.request.compared.key if self.request.compared else None
         if anchor is not None:
             key = anchor.anchor.entry.key
@@ -101,10 +100,7 @@ class _Judged:
         if isinstance(table, Problem):
             return _not_evaluated(table)
         files = range(len(self.candidate), len(table.sides.files))
-        masks = item_masks(table.slices, len(table.items), self.request.model.slices)
-        bad = next(filter(None, (too_many_errors(table, file) for file in files)), None)
-        if bad is not None:
-            return _not_evaluated(bad)
+        masks = next(filter(None, (too_many_errors(table, file) for file in files)), None) or self._masks(table)
         if isinstance(masks, Problem):
             return _not_evaluated(masks)
         ours, theirs = ([each.digest for each, _ in one] for one in (self.candidate, side))
@@ -115,14 +111,12 @@ class _Judged:
             family=1,
             level=ALPHA,
             seeds_matter=(self._matters()[0], not brought and _moves(theirs, known=known)),
-            identical=bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False)),
+            identical=_are_alike(ours, theirs),
         )
         return measure_scores(table, plan, masks).comparisons
 
     def versus(self) -> tuple[Comparison, ...] | Problem:
         """The file that would ship beside the one in production, by the same items: shown, and never gating."""
-        from mlbot.ml.holdout import item_masks
-
         live = self.request.live.file if self.request.live else None
         if live is None or isinstance(live, Problem):
             return () if live is None else live
@@ -135,9 +129,7 @@ class _Judged:
         table = Table.of(_sides([ships], [(there, rows)]), self.evaluator.evaluate)
         if isinstance(table, Problem):
             return table
-        if wrong := too_many_errors(table, 0) or too_many_errors(table, 1):
-            return wrong
-        masks = item_masks(table.slices, len(table.items), self.request.model.slices)
+        masks = too_many_errors(table, 0) or too_many_errors(table, 1) or self._masks(table)
         if isinstance(masks, Problem):
             return masks
         # Of two given files the seeds' variance is no question: only items vary.
@@ -146,11 +138,14 @@ class _Judged:
         found = measure_scores(table, plan, masks).comparisons
         return tuple(each for each in found if each.slice is None or (each.metric, each.slice) in gated)
 
-    def _measured(self, table: Table, problem: Problem | None) -> JudgeResult:
+    def _masks(self, table: Table) -> "dict[str, Mask] | Problem":
         from mlbot.ml.holdout import item_masks
 
+        return item_masks(table.slices, len(table.items), self.request.model.slices)
+
+    def _measured(self, table: Table, problem: Problem | None) -> JudgeResult:
         request, model = self.request, self.request.model
-        masks = item_masks(table.slices, len(table.items), model.slices)
+        masks = self._masks(table)
         if isinstance(masks, Problem):
             return request.with_problem(masks)
         found = measure_scores(table, self._plan(table), masks)
@@ -184,7 +179,7 @@ class _Judged:
             margins={(g.metric, g.slice): g.limit for g in request.model.gates if g.bound is Bound.MAX_REGRESSION},
             family=max(request.rule.family, sum(gate.is_margin for gate in request.model.gates)),
             seeds_matter=matters if table.sides.baseline else (False, False),
-            identical=bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False)),
+            identical=_are_alike(ours, theirs),
             level=request.design.levels[max(0, len(reached) - 1)],
         )
 
@@ -207,6 +202,11 @@ class _Judged:
 
 def _not_evaluated(why: Problem) -> Problem:
     return Problem.of(Reason.ANCHOR_UNREACHABLE, "not-evaluated", why=why.detail)
+
+
+def _are_alike(ours: Sequence[Digest | None], theirs: Sequence[Digest | None]) -> bool:
+    """Whether both sides are the same files, as far as both have a seed."""
+    return bool(theirs) and all(one == other for one, other in zip(ours, theirs, strict=False))
 
 
 def _moves(digests: list[Digest | None], *, known: bool) -> bool:
