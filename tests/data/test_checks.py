@@ -188,12 +188,16 @@ def test_rows_of_one_group_are_one_row_with_a_trigger() -> None:
     assert not found
 
 
+def nowhere(_: str, __: Sequence[str]) -> tuple[str, ...]:
+    return ()
+
+
 def test_a_category_that_is_written_otherwise() -> None:
     before = rows(kind=["clear"] * 500 + ["mist"] * 300 + ["rain"])
-    (found,) = checks.categories(rows(kind=["Clear"] * 30 + ["mist"] * 10), before, ["kind"])
+    (found,) = checks.categories(rows(kind=["Clear"] * 30 + ["mist"] * 10), before, ["kind"], nowhere)
     assert (found.effect, found.values["found"], found.values["values"]) == (1.0, 30, "Clear")
     rare = rows(kind=["clear"] * 500 + ["once", "another"])
-    assert not list(checks.categories(rows(kind=["clear"] * 30 + ["snow"]), rare, ["kind"]))
+    assert not list(checks.categories(rows(kind=["clear"] * 30 + ["snow"]), rare, ["kind"], nowhere))
 
 
 def test_near_numbers_are_in_the_unit_of_all_pixels() -> None:

@@ -306,6 +306,19 @@ def test_a_process_that_is_killed_loses_nothing_else(tmp_path: Path, monkeypatch
     assert report.problem.cause == "crashed"
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_category_that_a_row_has_which_was_not_looked_at_is_not_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(run_data_checks, "MOST_SAMPLED", 200)
+    before, added = people(2000), people(60, 1, 2000)
+    town = pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("west")).otherwise(pl.col("town"))
+    added = added.with_columns(town=pl.Series(["west", "Nord"] * 30))
+    after = pl.concat([before.with_columns(town=town), added])
+    found = finding(check(made(tmp_path, before.with_columns(town=town), after, kind=kind)), DataCheck.CATEGORIES)
+    assert (found.effect, found.values["values"], found.values["found"]) == (1.0, "Nord", 30)
+
+
 def test_large_files_are_compared_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_data_checks, "MOST_SAMPLED", 200)
     before = people(900)

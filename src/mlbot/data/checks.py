@@ -6,7 +6,7 @@ counted is counted again on them, and a finding is what a change that adds rows 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -479,13 +479,19 @@ def _usual_ratio(then: Array, size: int) -> float:
     return max(float(np.abs(_ratios(draw.choice(then, size), then)).max()) for _ in range(_DRAWS))
 
 
-def categories(added: Rows, before: Rows, names: Sequence[str]) -> Iterator[Finding]:
-    """Values of columns of categories that no row of before has, and that are too many to be merely rare ones."""
+def categories(
+    added: Rows, before: Rows, names: Sequence[str], known: Callable[[str, Sequence[str]], Collection[str]]
+) -> Iterator[Finding]:
+    """Values of columns of categories that no row of before has, and that are too many to be merely rare ones.
+
+    `known` gives those of some values of a column that the whole file of before has, of which `before` are some rows.
+    """
     for name in names:
         counts = dict(before.frame[name].value_counts().iter_rows())
-        new = [
-            value for value in added.frame[name].unique().to_list() if value not in counts and value not in {None, ""}
-        ]
+        values = added.frame[name].unique().to_list()
+        unseen = [value for value in values if value not in counts and value not in {None, ""}]
+        there = known(name, unseen) if unseen else ()
+        new = [value for value in unseen if value not in there]
         is_new = added.frame[name].is_in(new).fill_null(value=False).to_numpy()
         # How often a value comes that was not there yet, by Good and Turing: as often as one was there just once.
         once = sum(count == 1 for count in counts.values())

@@ -394,7 +394,8 @@ class _Added:
         self.moved = frozenset(name for each in units if each.cause == "all" for name in each.columns)
         self.columns = replace(self.columns, numbers=tuple(name for name in self.columns.numbers if name not in odd))
         yield from self._near()
-        found = tuple(checks.categories(self.added, self.before, self.columns.categories))
+        known = (self.compared.before or self.compared.after).those_of
+        found = tuple(checks.categories(self.added, self.before, self.columns.categories, known))
         self._note(DataCheck.CATEGORIES, found, len(self.added), sum(each.effect for each in found))
         yield from found
         yield from self._of_target()

@@ -90,6 +90,13 @@ class LargeTable:
         counts = found.collect(engine="streaming").iter_rows()
         return {str(name): count for name, count in counts if name not in {None, ""}}
 
+    def those_of(self, column: str, values: Sequence[str]) -> frozenset[str]:
+        """Those of some values that a column of text has."""
+        shown = pl.col(column)
+        found = self.table.frame.select(_shown(column, self.kinds[column])).filter(shown.is_in(values)).unique()
+        with self.table.reading():
+            return frozenset(found.collect(engine="streaming")[column].to_list())
+
     def absent(self, found: Iterable[Candidate]) -> Iterator[Candidate]:
         """The candidates that no row has, in one reading."""
         by_column: dict[str, list[Candidate]] = {}
