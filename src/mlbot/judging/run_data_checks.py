@@ -163,11 +163,20 @@ class _Checking:
             if len(found) == 1 and found != {"other"} and None not in found
         )
 
+    @cached_property
+    def compared(self) -> Mapping[Part, _Compared]:
+        parts = filter(None, (self.change.train, self.change.holdout))
+        return {each.part: self._compare(each) for each in parts if each.changed}
+
+    def features_of(self, part: Part) -> Hashes:
+        """The hashes of the features of a file of the merged tree."""
+        if part in self.compared:
+            return self.compared[part].features_after
+        (found,) = self.hashing.of(self.files[part, "after"], [self.features])
+        return found
+
     def report(self) -> DataReport:
-        change = self.change
-        compared = {
-            each.part: self._compare(each) for each in filter(None, (change.train, change.holdout)) if each.changed
-        }
+        change, compared = self.change, self.compared
         findings: list[Finding] = []
         figures: dict[DataCheck, Figure] = {}
         train = compared.get("train")
@@ -191,10 +200,8 @@ class _Checking:
         """Rows that are added to the holdout and that the training data have; those added to both are found there."""
         if holdout.features_before is None or not self.features:
             return
-        if train is None:
-            (known,) = self.hashing.of(self.files["train", "after"], [self.features])
-        else:
-            known = train.features_after[~train.new]
+        known = self.features_of("train")
+        known = known if train is None else known[~train.new]
         hits = np.flatnonzero(diff.members(holdout.features_after, known) & holdout.new) + 1
         before = int(diff.members(holdout.features_before, known).sum())
         size = holdout.features_before.size
@@ -428,7 +435,7 @@ class _Added:
         if holdout is None or not self.parent.features:
             self._fail(DataCheck.OVERLAP, "no-holdout" if holdout is None else "no-features")
             return
-        (there,) = self.parent.hashing.of(holdout, [self.parent.features])
+        there = self.parent.features_of("holdout")
         compared = self.compared
         if compared.features_before is None:
             found = self._of_new_file(there)
