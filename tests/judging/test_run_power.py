@@ -343,6 +343,8 @@ def test_an_evaluators_items_are_those_that_are_said(tmp_path: Path) -> None:
     assert (found["models"][0]["rows"], found["models"][0]["deterministic"]) == (200, True)
     assert 0.02 < exact["noticed_from"] < 0.1
     assert "range" in words["why"]
+    few = asked(tmp_path, rows=4)[0]["models"][0]["gates"][0]
+    assert (few["noticed_from"], few["judgeable"]) == (None, False)  # it would be beyond the range
     more, _ = asked(tmp_path, rows=2000)
     assert more["models"][0]["gates"][0]["noticed_from"] < exact["noticed_from"]
 

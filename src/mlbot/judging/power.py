@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlbot.config.schema import Model
 from mlbot.config.train import SeedRange
-from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of, data_check
+from mlbot.gates.metric import Bound, Gate, Metric, Task, data_check
 from mlbot.gates.outcome import JUDGEABLE, Outcome
 from mlbot.ledger.entries import VerdictEntry
 from mlbot.ledger.queries import durations, seed_freedom
@@ -162,8 +162,9 @@ def of_items(model: Model, past: Sequence[VerdictEntry], options: PowerOptions) 
             cause = unanswered(gate, items) or ("slice-items" if gate.slice else "no-range")
             gates.append(about.model_copy(update={"why": sentence("power", f"not-answered/{cause}")}))
         elif gate.bound is Bound.MAX_REGRESSION and not seeding.undecidable:
-            spread = _spread_of_items(span[1] - span[0], items, options, matters=seeding.matters)
-            gates.append(about.model_copy(update=margin_figures(gate, items, spread, seeding)))
+            width = span[1] - span[0]
+            spread = _spread_of_items(width, items, options, matters=seeding.matters)
+            gates.append(about.model_copy(update=margin_figures(about, spread, seeding, span=width)))
         elif gate.bound is Bound.MAX_REGRESSION:
             gates.append(
                 about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
@@ -240,14 +241,16 @@ def limit_figures(found: "Estimate", metric: Metric, times: float) -> dict[str, 
     }
 
 
-def margin_figures(gate: Gate, rows: int, spread: "Spread", seeding: "Seeding", neutral: float = 0.0) -> dict[str, Any]:
-    """What a margin can judge on so many rows; `neutral` is the drop of a change without effect."""
+def margin_figures(
+    about: GatePower, spread: "Spread", seeding: "Seeding", *, span: float, neutral: float = 0.0
+) -> dict[str, Any]:
+    """What a margin can judge; `span` is the metric's range, `neutral` the drop of a change without effect."""
     from mlbot.stats import power
 
-    margin, (low, high) = gate.limit, bounds_of(gate.metric)
+    margin, rows = about.gate.limit, about.rows
     found = power.noticed(spread, seeding), power.passable(spread, seeding, neutral)
     # A margin beyond the metric's range is no margin.
-    noticed_from, passed_from = (each if each is not None and each <= high - low else None for each in found)
+    noticed_from, passed_from = (each if each is not None and each <= span else None for each in found)
     times = power.times_needed(spread, seeding, margin, neutral)
     return {
         "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),

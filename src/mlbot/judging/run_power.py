@@ -17,7 +17,7 @@ from mlbot.config.run_check import Folder, one_model
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
-from mlbot.gates.metric import Bound, Gate, Metric, Task
+from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
@@ -286,7 +286,8 @@ class Planning:
         if self.seeding.undecidable:
             return about.model_copy(update={"why": sentence("power", "not-answered/one-seed"), "judgeable": False})
         spread = part.spread(gate.metric, found)
-        return about.model_copy(update=figures | margin_figures(gate, rows, spread, self.seeding))
+        low, high = bounds_of(self.metric(gate.metric).formula)
+        return about.model_copy(update=figures | margin_figures(about, spread, self.seeding, span=high - low))
 
     def _of_flips(self, about: GatePower) -> GatePower:
         from mlbot.judging.run_measure import negative_flips
@@ -306,8 +307,8 @@ class Planning:
         step = 1 / max(1, len(rows.labels))
         spread = Spread(shared=error**2, df=max(1.0, df), step=step).at(part.times)
         alone = replace(seeding, looks=((seeds, level),), matters=False)
-        figures = margin_figures(about.gate, about.rows, spread, alone, max(0.0, found.change or 0.0))
-        return about.model_copy(update=figures)
+        neutral = max(0.0, found.change or 0.0)
+        return about.model_copy(update=margin_figures(about, spread, alone, span=1.0, neutral=neutral))
 
     def _sealed(self) -> SealedPower | None:
         """What the next release needs of sealed rows; None for a model that has none and no margin to ask of them."""
