@@ -355,6 +355,7 @@ def test_the_workflow_and_its_targets(targets: tuple[str, ...], codes: list[str]
         ("{roc_auc: {min: 0.8}}", None, "4,710 of them show"),
         ("{roc_auc: {min: 0.8}, accuracy: {max_regression: 0.02}}", None, "1,178 of them show"),
         ("{roc_auc: {max_regression: 0.01}, 'accuracy@rare': {min: 0.75}}", "s3://vault/s.csv", "Give a metric one"),
+        ("{gap: {metric: accuracy, slices: [north, rare], max: 0.3}}", "s3://vault/s.csv", "Give a metric one"),
         ("{roc_auc: {min: 0.8}}", "s3://vault/s.csv", None),
     ],
 )

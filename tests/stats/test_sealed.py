@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Metric, Task
+from mlbot.gates.metric import CATALOGUE, Bound, Gate, Task
 from mlbot.gates.outcome import ALPHA
 from mlbot.stats.estimation import estimate
-from mlbot.stats.sealed import MOST_REFUSED, Question, asked_of, is_shown, level_after
+from mlbot.stats.sealed import MOST_REFUSED, Question, is_shown, level_after
 from mlbot.stats.types import Undefined, UndefinedMetricError
 
 Array = npt.NDArray[Any]
@@ -188,22 +188,3 @@ def test_what_has_no_value_or_interval_shows_nothing() -> None:
         assert not shows(asked, identical=True)
     assert not shows(question(Bound.MAX_REGRESSION, 0.5, np.full(ROWS, np.nan), THEIRS))
     assert not shows(question(Bound.MAX_RATIO, 2.0, OURS, THEIRS))
-
-
-def test_a_release_is_asked_the_blocking_gates_of_all_rows_that_have_an_interval() -> None:
-    accuracy, error, largest = (CATALOGUE[name] for name in ("accuracy", "mean_absolute_error", "max_error"))
-    gap = Metric(name="gap", direction=Direction.LOWER, tasks=accuracy.tasks, of="accuracy", slices=("a", "b"))
-    asked = [
-        (Gate(metric="accuracy", bound=Bound.MIN, limit=0.8), accuracy),
-        (Gate(metric="mean_absolute_error", bound=Bound.MAX_REGRESSION, limit=0.1), error),
-    ]
-    others = [
-        (Gate(metric="accuracy", bound=Bound.MIN, limit=0.9, blocking=False), accuracy),
-        (Gate(metric="accuracy", slice="a", bound=Bound.MIN, limit=0.9), accuracy),
-        (Gate(metric="gap", bound=Bound.MAX, limit=0.9), gap),
-        (Gate(metric="max_error", bound=Bound.MAX, limit=9), largest),
-        (Gate(metric="negative_flips", bound=Bound.MAX_EXCESS, limit=9), accuracy),
-        (Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=9), accuracy),
-    ]
-    assert asked_of(asked + others, baseline=True) == asked
-    assert asked_of(asked + others, baseline=False) == asked[:1]

@@ -50,6 +50,7 @@ LOOK: Final = {
     "actions": "read",
     "contents": "write",
     "issues": "write",
+    "packages": "read",
     "pull_requests": "write",
     "statuses": "read",
 }

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from mlbot.config.schema import Config, Model
-from mlbot.gates.metric import Gate, Metric
+from mlbot.gates.metric import Gate, Metric, asked_of_sealed
 from mlbot.ledger.entries import Entry, ReleaseEntry, SealedEntry, SealedState, WaiverEntry
 from mlbot.ledger.queries import did_not_pass
 from mlbot.lib.record import Count, Digest, Name, Record, canonical, digest
@@ -181,11 +181,9 @@ def question_of(look: SealedEntry) -> tuple[Digest, Digest | None, Digest]:
 
 def asked_gates(model: Model, *, baseline: bool) -> list[tuple[Gate, Metric]]:
     """The gates that a release is asked on sealed rows, each with its metric."""
-    from mlbot.stats.sealed import asked_of
-
     metrics = {each.name: each for each in model.metrics}
     pairs = [(gate, metrics[gate.metric]) for gate in model.gates if gate.metric in metrics]
-    return asked_of(pairs, baseline=baseline)
+    return asked_of_sealed(pairs, baseline=baseline)
 
 
 def rules_of(config: Config, model: Model, tree: Tree, *, baseline: bool) -> Digest:

@@ -1,7 +1,7 @@
 """The metrics that mlbot knows by scikit-learn's names, and the gates that bound them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -361,3 +361,19 @@ _JUDGED_BY: Mapping[tuple[str, Bound], tuple[str, Bound]] = MappingProxyType(
         ("latency_p95_ms", Bound.MAX): ("latency_p50_ms", Bound.MAX_RATIO),
     }
 )
+
+
+def asked_of_sealed(gates: Iterable[tuple[Gate, Metric]], *, baseline: bool) -> list[tuple[Gate, Metric]]:
+    """The gates, each with its metric, that a release is asked on sealed rows.
+
+    `baseline` says whether there is a model to compare with. Those of slices, of gaps between
+    them, of operations, and of what has no interval at all are not asked.
+    """
+    return [(gate, metric) for gate, metric in gates if _is_asked(gate, metric, baseline=baseline)]
+
+
+def _is_asked(gate: Gate, metric: Metric, *, baseline: bool) -> bool:
+    of_all_rows = gate.slice is None and not metric.slices and gate.is_scored
+    has_interval = Bound.MAX_REGRESSION in bounds_taken(metric.formula)
+    there = baseline or not gate.bound.is_relative
+    return gate.blocking and of_all_rows and has_interval and there

@@ -17,7 +17,7 @@ from mlbot.config.run_check import Folder, one_model
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, require
-from mlbot.gates.metric import Bound, Gate, Metric, Task, bounds_of
+from mlbot.gates.metric import Bound, Gate, Metric, Task, asked_of_sealed, bounds_of
 from mlbot.gates.outcome import JUDGEABLE
 from mlbot.git.ledger import read_local
 from mlbot.git.merge import first_parents
@@ -312,11 +312,11 @@ class Planning:
 
     def _sealed(self) -> SealedPower | None:
         """What the next release needs of sealed rows; None for a model that has none and no margin to ask of them."""
-        from mlbot.stats.sealed import MOST_REFUSED, asked_of, level_after
+        from mlbot.stats.sealed import MOST_REFUSED, level_after
 
         level = level_after(min(self.refused, MOST_REFUSED))
         pairs = [(gate, self.metric(gate.metric)) for gate in self.model.gates if gate.is_scored]
-        asked = [gate for gate, _ in asked_of(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
+        asked = [gate for gate, _ in asked_of_sealed(pairs, baseline=True) if gate.bound is Bound.MAX_REGRESSION]
         gates = [found for gate in asked if level and (found := self._sealed_gate(gate, level))]
         configured, left = self.model.data.sealed is not None, max(0, MOST_REFUSED - self.refused)
         if not (configured or gates):

@@ -16,10 +16,10 @@ from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.folder import ROOT, ConfigFolder, is_train
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
 from mlbot.config.schema import Config, Model
+from mlbot.delivery.sealed import asked_gates
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
 from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
-from mlbot.gates.metric import Bound, Gate
 from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
@@ -466,13 +466,8 @@ def _sealed(model: Model) -> Iterator[Finding]:
         margin = min(margins, default=_USUAL_MARGIN)
         rows = math.ceil(_DIFFERING * (sum(map(NormalDist().inv_cdf, _FIRST_LOOK)) / margin) ** 2)
         yield finding("sealed-rows", where, case="none", model=model.name, rows=f"{rows:,}", margin=f"{margin:g}")
-    elif not any(_is_absolute(gate) for gate in model.gates):
+    elif not asked_gates(model, baseline=False):
         yield finding("sealed-rows", where, case="first", model=model.name)
-
-
-def _is_absolute(gate: Gate) -> bool:
-    of_all_rows = gate.slice is None and gate.is_scored
-    return gate.blocking and of_all_rows and gate.bound in {Bound.MIN, Bound.MAX}
 
 
 def check_environments(

@@ -7,13 +7,13 @@ to .05: however many attempts there are, a wrong one passes in at most 5 % (by t
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
-from mlbot.gates.metric import Bound, Gate, Metric, bounds_taken
+from mlbot.gates.metric import Bound, Gate, Metric
 from mlbot.gates.outcome import ALPHA
 from mlbot.stats.intervals import has_exact_interval, metric_interval
 from mlbot.stats.recipe import FEWEST_STEPS, RecipeTest, Sameness, recipe_test
@@ -30,21 +30,6 @@ def level_after(refused: int) -> float | None:
         raise ValueError(f"{refused} looks did not pass")
     look = 1 + refused
     return None if refused >= MOST_REFUSED else ALPHA / (look * (look + 1))
-
-
-def asked_of(gates: Iterable[tuple[Gate, Metric]], *, baseline: bool) -> list[tuple[Gate, Metric]]:
-    """The gates, each with its metric, that a release is asked; `baseline`: whether there is a model to compare with.
-
-    Those of slices, of gaps between them, of operations, and of what has no interval at all are not asked.
-    """
-    return [(gate, metric) for gate, metric in gates if _is_asked(gate, metric, baseline=baseline)]
-
-
-def _is_asked(gate: Gate, metric: Metric, *, baseline: bool) -> bool:
-    of_all_rows = gate.slice is None and not metric.slices and gate.is_scored
-    has_interval = Bound.MAX_REGRESSION in bounds_taken(metric.formula)
-    there = baseline or not gate.bound.is_relative
-    return gate.blocking and of_all_rows and has_interval and there
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
