@@ -155,6 +155,13 @@ def test_a_verdict_is_what_the_judge_makes_of_such_rows_and_seeds(spread: Spread
         assert (test.variance, test.df) == pytest.approx((found.variance[at], found.df[at]))
 
 
+@pytest.mark.parametrize(("seeds", "history"), [(1, 8), (1, 60), (5, 0), (8, 0)])
+def test_the_standard_error_is_that_of_the_verdicts(seeds: int, history: int) -> None:
+    spread = replace(USUAL, between=3e-5)  # so much that the floor hardly counts
+    found = verdicts(spread, Seeding(history=history), seeds).variance.mean()
+    assert spread.variance(seeds) == pytest.approx(found, rel=0.02)
+
+
 def test_a_margin_at_its_least_does_what_it_is_for() -> None:
     for seeding in (Seeding(), Seeding(looks=LOOKS, family=4), Seeding(looks=LOOKS, history=20)):
         least, passed = noticed(USUAL, seeding), passable(USUAL, seeding)
@@ -217,6 +224,13 @@ seedings = st.builds(
     history=st.sampled_from([0, 8, 30]),
 )
 FEW = settings(max_examples=8, deadline=None)
+
+
+def size(least: float | None) -> float:
+    """None is more than any margin."""
+    return math.inf if least is None else least
+
+
 SLACK = 1.03  # the draws are the same, and their luck is not the same at each number of rows
 
 
@@ -225,7 +239,7 @@ SLACK = 1.03  # the draws are the same, and their luck is not the same at each n
 def test_more_rows_never_need_a_larger_margin(spread: Spread, seeding: Seeding, times: float) -> None:
     for least in (noticed, passable):
         before, after = least(spread, seeding), least(spread.at(times), seeding)
-        assert (after or math.inf) <= (before or math.inf) * SLACK
+        assert size(after) <= size(before) * SLACK
 
 
 @FEW
@@ -233,7 +247,7 @@ def test_more_rows_never_need_a_larger_margin(spread: Spread, seeding: Seeding, 
 def test_more_seeds_never_need_a_larger_margin(spread: Spread, seeds: int, more: int, family: int) -> None:
     few, many = (Seeding(looks=((each, ALPHA),), family=family) for each in (seeds, seeds + more))
     for least in (noticed, passable):
-        assert (least(spread, many) or math.inf) <= (least(spread, few) or math.inf) * SLACK
+        assert size(least(spread, many)) <= size(least(spread, few)) * SLACK
 
 
 @FEW
@@ -242,5 +256,5 @@ def test_a_smaller_error_needs_a_larger_margin(spread: Spread, seeding: Seeding,
     strict = replace(seeding, looks=tuple((seeds, level * times) for seeds, level in seeding.looks))
     crowded = replace(seeding, family=seeding.family + 3)
     for least in (noticed, passable):
-        assert (least(spread, strict) or math.inf) >= (least(spread, seeding) or 0.0)
-    assert (noticed(spread, crowded) or math.inf) >= (noticed(spread, seeding) or 0.0)
+        assert size(least(spread, strict)) >= size(least(spread, seeding))
+    assert size(noticed(spread, crowded)) >= size(noticed(spread, seeding))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlbot.config.schema import Model
-from mlbot.config.train import SeedRange
 from mlbot.gates.metric import Bound, Gate, Metric, Task, data_check
 from mlbot.gates.outcome import JUDGEABLE, Outcome
 from mlbot.ledger.entries import VerdictEntry
@@ -16,7 +15,7 @@ from mlbot.lib.escape import clean
 from mlbot.lib.record import Count, Name, Record, Seconds
 from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Cell, Pen
-from mlbot.plan.plan import ENOUGH_HISTORY
+from mlbot.plan.plan import design_by_history
 from mlbot.verdict.seeds import Probability, SeedDesign
 from mlbot.verdict.verdict import NonNegative
 
@@ -205,13 +204,13 @@ def seeding_of(model: Model, freedom: int, *, matters: bool) -> "Seeding":
     """Looks, margins and history of a model's next verdict."""
     from mlbot.stats.power import Seeding
 
-    given, widest = model.train.seeds, SeedRange()
+    given = model.train.seeds
     if model.artifact is not None:
         design = SeedDesign(looks=(1,))
     elif given is not None:
         design = SeedDesign.between(given.start, given.most)
     else:
-        design = SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
+        design = design_by_history(freedom)
     return Seeding(
         looks=tuple(zip(design.looks, design.levels, strict=True)),
         family=max(1, sum(gate.is_margin for gate in model.gates)),
@@ -253,7 +252,7 @@ def margin_figures(
     noticed_from, passed_from = (each if each is not None and each <= span else None for each in found)
     times = power.times_needed(spread, seeding, margin, neutral)
     return {
-        "standard_error": math.sqrt(spread.shared + 2 * spread.of_seed / seeding.looks[-1][0]),
+        "standard_error": math.sqrt(spread.variance(seeding.looks[-1][0])),
         "noticed_from": noticed_from,
         "passed_from": passed_from,
         "judgeable": noticed_from is not None and margin >= noticed_from,

@@ -347,11 +347,16 @@ def _design(settings: Sequence[SeedRange | None]) -> SeedDesign | None:
     return SeedDesign.between(both.start, both.most)
 
 
+def design_by_history(freedom: int) -> SeedDesign:
+    """How many seeds are asked for where mlbot.yaml does not say, by the degrees of freedom of past seeds."""
+    widest = SeedRange()
+    return SeedDesign.between(widest.start, widest.most) if freedom >= ENOUGH_HISTORY else SeedDesign()
+
+
 def _designed(model: PlannedModel, past: Sequence[VerdictEntry]) -> PlannedModel:
     design, own = model.design, [key for key in (model.key, model.base_key) if key is not None]
     if model.by_history:
-        enough, widest = seed_freedom(past, model.name, own) >= ENOUGH_HISTORY, SeedRange()
-        design = SeedDesign.between(widest.start, widest.most) if enough else SeedDesign()
+        design = design_by_history(seed_freedom(past, model.name, own))
     known = determinism(past, model.name, model.key, model.recipe)
     return model.model_copy(update={"design": design, "seeds": design.first(known)})
 

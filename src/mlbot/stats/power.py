@@ -53,6 +53,12 @@ class Spread:
         """The variance of one model about its recipe, on these rows."""
         return self.between + self.particular
 
+    def variance(self, seeds: int) -> float:
+        """V of so many seeds a side, but for what the floors of few of them add."""
+        # One file a side does not tell its own rows' noise from the recipe's.
+        unknown = 2 * self.particular if seeds == 1 else 0.0
+        return self.shared + unknown + 2 * self.of_seed / seeds
+
     def at(self, times: float) -> Self:
         """On so many times the rows."""
         return replace(
@@ -272,7 +278,7 @@ def passable(spread: Spread, seeding: Seeding, neutral: float = 0.0) -> float | 
 
 def _least(spread: Spread, seeding: Seeding, holds: Callable[[float], bool]) -> float | None:
     seeds = seeding.looks[-1][0]
-    scale = max(math.sqrt(spread.shared + 2 * spread.of_seed / seeds), spread.step)
+    scale = max(math.sqrt(spread.variance(seeds)), spread.step)
     if seeding.undecidable or not scale > 0:
         return None if seeding.undecidable else 0.0
     high = scale
