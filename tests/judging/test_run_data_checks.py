@@ -160,6 +160,30 @@ def test_rows_that_move_from_the_training_data_to_the_holdout_are_no_finding(tmp
     assert [each for each in report.findings if each.check is DataCheck.OVERLAP] == []
 
 
+@pytest.mark.parametrize(
+    ("check_", "copies"),
+    [
+        (DataCheck.OVERLAP, pl.col("income")),
+        (DataCheck.NEAR_OVERLAP, pl.col("income") + 0.001),
+        (DataCheck.GROUP_OVERLAP, pl.col("income") * 3),
+    ],
+)
+def test_rows_that_judge_this_change_are_found_though_it_takes_them_out_of_the_holdout(
+    tmp_path: Path, check_: DataCheck, copies: pl.Expr
+) -> None:
+    train, holdout = (
+        people(rows, rows, start).with_columns(who=pl.int_range(start, start + rows) // 4)
+        for rows, start in ((400, 0), (200, 1000))
+    )
+    after = pl.concat([train, holdout[:40].with_columns(income=copies)])
+    change = both_change(tmp_path, (train, after), (holdout, holdout[40:]))
+    data = change.data.model_copy(update={"group": "who"})
+    figure = check(change.model_copy(update={"data": data})).figure(check_)
+    assert figure
+    assert figure.value
+    assert figure.value > 5
+
+
 def test_a_file_without_its_id_is_named(tmp_path: Path) -> None:
     train, holdout = people(400), people(200, 1, 1000).drop("id")
     report = check(both_change(tmp_path, (train, train[1:]), (holdout, holdout[1:])))

@@ -175,6 +175,22 @@ class _Checking:
         (found,) = self.hashing.of(self.files[part, "after"], [self.features])
         return found
 
+    @cached_property
+    def gone(self) -> diff.Indices:
+        """Which rows of the guarded branch's holdout the merged tree's lacks: they judge this change all the same."""
+        holdout = self.compared.get("holdout")
+        if holdout is None or holdout.features_before is None:
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(~diff.members(holdout.features_before, holdout.features_after))
+
+    @cached_property
+    def holdout_features(self) -> Hashes:
+        """The features' hashes of the merged tree's holdout, and behind them of what is gone of it."""
+        there = self.features_of("holdout")
+        holdout = self.compared.get("holdout")
+        before = None if holdout is None else holdout.features_before
+        return there if before is None else np.concatenate((there, before[self.gone]))
+
     def report(self) -> DataReport:
         change, compared = self.change, self.compared
         findings: list[Finding] = []
@@ -435,7 +451,7 @@ class _Added:
         if holdout is None or not self.parent.features:
             self._fail(DataCheck.OVERLAP, "no-holdout" if holdout is None else "no-features")
             return
-        there = self.parent.features_of("holdout")
+        there = self.parent.holdout_features
         compared = self.compared
         if compared.features_before is None:
             found = self._of_new_file(there)
@@ -461,7 +477,10 @@ class _Added:
         finding = checks.repeats(
             DataCheck.OVERLAP, np.flatnonzero(hits) + 1, holdout.size, int(diff.repeated(own).sum()), own.size, "new"
         )
-        return None if finding is None else finding.model_copy(update={"part": "holdout"})
+        there = self.parent.files["holdout", "after"].rows
+        return finding and finding.model_copy(
+            update={"part": "holdout", "rows": tuple(row for row in finding.rows if row <= there)}
+        )
 
     def _of_group(self) -> Iterator[Finding]:
         group, holdout = self.data.group, self.parent.files.get(("holdout", "after"))
@@ -469,7 +488,9 @@ class _Added:
             self._fail(DataCheck.GROUP_OVERLAP, "no-group")
             return
         hashing, after = self.parent.hashing, self.compared.after
-        (there,), (here,) = hashing.of(holdout, [[group]]), hashing.of(after, [[group]])
+        judging = [each for (part, _), each in self.parent.files.items() if part == "holdout"]
+        there = np.concatenate([hashing.of(each, [[group]])[0] for each in judging])
+        (here,) = hashing.of(after, [[group]])
         hits = diff.members(here, there) & self.compared.new
         rows, groups_hit = int(self.compared.new.sum()), np.unique(here[hits]).size
         groups = np.unique(here[self.compared.new]).size
@@ -501,6 +522,11 @@ class _Added:
         exact = self.exact[self.added.numbers - 1]
         names = [name for name in self.parent.features if name in self.columns_read]
         others = holdout.gather(spaced(holdout.rows, MOST_SAMPLED), names)
+        if self.parent.gone.size:
+            gone = self.parent.gone[spaced(self.parent.gone.size, MOST_SAMPLED)]
+            more = self.parent.files["holdout", "before"].gather(gone, names)
+            frame = pl.concat([others.frame, more.frame], how="vertical_relaxed")
+            others = Rows(frame=frame, numbers=np.concatenate((others.numbers, more.numbers)))
         if holdout.rows > MOST_SAMPLED:
             self.notes.append(Why(cause="sampled-holdout", values={"rows": holdout.rows, "looked": MOST_SAMPLED}))
         found = checks.near(self.added.where(~exact), self.before, others, self.columns)
