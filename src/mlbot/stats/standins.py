@@ -120,7 +120,7 @@ class _Noise:
         assumed = self.assumed
         common = 1 - assumed.of_seed - assumed.of_recipe
         parts = ((common, 0), (assumed.of_recipe, 1 + side), (assumed.of_seed, 100 + 1000 * side + model))
-        return sum((math.sqrt(max(0.0, share)) * self._drawn(at) for share, at in parts), np.zeros(1))
+        return sum((math.sqrt(share) * self._drawn(at) for share, at in parts if share > 0), np.zeros(1))
 
     def _drawn(self, at: int) -> Floats:
         rng, labels = np.random.default_rng((self.seed, at)), self.rows.labels
