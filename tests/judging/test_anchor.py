@@ -472,3 +472,19 @@ def test_what_github_has_deleted_is_trained_again_from_its_commit(
 def test_what_happened_to_it_is_said_without_a_word_of_the_baseline(baseline: str, cause: str, said: str) -> None:
     found = as_anchor(Problem.of(Reason.BASELINE_UNREACHABLE, baseline, why="503"))
     assert (found.cause, found.detail) == (cause, said)
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_it_is_trained_again_beside_a_tip_that_nobody_has_judged(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: Path
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(mode="lost", claim=0.7))
+    last = stage.judge_main(bad, key=digest(9))
+    for artifact in stage.models.artifacts.values():
+        artifact.expired = True
+    for seed in (0, 1):
+        stage.upload(seed, trained(bad, seed))
+    stage.finish()
+    assert stage.plan() == Exit.OK
+    packs = {each["pack"] for each in json.loads(stage.outputs["matrix"])["include"]}
+    assert packs == {"tiny", f"tiny+anchor-{last.commit[:7]}"}

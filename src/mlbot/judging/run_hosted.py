@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from mlbot.judging.run_judge import (
     judge_against,
     report_of,
     rules_of,
+    with_files,
 )
 from mlbot.judging.trial import Change, TrialResult, trial_result
 from mlbot.judging.waivers import Resolved, ended, fresh, is_open, resolve
@@ -204,7 +206,7 @@ class Assignment:
     def apart(self, planned: PlannedModel) -> tuple[Anchor, ...]:
         """The anchors that are not the baseline."""
         point = self.points.get(planned.name)
-        own = point.entry.key if point and point.entry else None
+        own = point.entry.key if point and point.entry and not point.train else None
         return tuple(each for each in self.anchors.get(planned.name, ()) if each.entry.key != own)
 
     def waves(self, planned: PlannedModel) -> tuple[Wave, ...]:
@@ -933,15 +935,7 @@ class ModelJudge:
 
     def _anchors(self, planned: PlannedModel, baselines: Sequence[Against]) -> tuple[AnchorFiles, ...]:
         """The anchors' judged files; where they have expired, what this run trained from their commits."""
-        found = self.assignment.anchors.get(planned.name, ())
-        known = {each.compared.key: each.files for each in baselines if each.compared is not None}
-        return tuple(
-            AnchorFiles(
-                anchor=each, files=there if isinstance(there, SeedRuns) else self._anchor(planned, each, number)
-            )
-            for number, each in enumerate(found)
-            for there in (known.get(each.entry.key),)
-        )
+        return with_files(self.assignment.anchors.get(planned.name, ()), baselines, partial(self._anchor, planned))
 
     def _anchor(self, planned: PlannedModel, anchor: Anchor, number: int) -> SeedRuns | Problem:
         folder = self.baselines.folder / "anchors" / planned.name / str(number)

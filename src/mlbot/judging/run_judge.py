@@ -234,6 +234,19 @@ class AnchorFiles:
         return compared is not None and compared.key == self.anchor.entry.key
 
 
+def with_files(
+    anchors: Iterable[Anchor],
+    baselines: Iterable[Against],
+    had: Callable[[Anchor, int], SeedRuns | Problem],
+) -> tuple[AnchorFiles, ...]:
+    """The anchors with their files: those of a baseline that is the same model, else what is had of the n-th."""
+    known = {each.compared.key: each.files for each in baselines if each.compared and isinstance(each.files, SeedRuns)}
+    return tuple(
+        AnchorFiles(anchor=each, files=known.get(each.entry.key) or had(each, number))
+        for number, each in enumerate(anchors)
+    )
+
+
 def against(point: Point, trained: SeedRuns | Problem, judged: SeedRuns | Problem | None) -> Iterator[Against]:
     """The baselines of a tip that nobody has judged: what was trained of it, and the last usable model.
 

@@ -2,10 +2,11 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ from mlbot.judging.run_judge import (
     opened,
     report_of,
     rules_of,
+    with_files,
 )
 from mlbot.judging.waivers import ended
 from mlbot.ledger.entries import ReleaseEntry, WaiverEntry
@@ -353,7 +355,7 @@ class _Judging:
             planned=planned,
             past=tuple(each for each in self.pointed.history.verdicts if each.model == planned.name),
             live=live_locally(self.trainer.planning.configs.policy, root, planned.name, folder),
-            anchors=() if fewer else self._anchors(planned, folder),
+            anchors=() if fewer else self._anchors(planned, baselines, folder),
             releases=tuple(each for each in self.pointed.releases if each.model == planned.name),
             head=self.trainer.planning.configs.head.model(planned.name),
         )
@@ -385,28 +387,20 @@ class _Judging:
             return first
         return SeedRuns(runs=(*first.runs, *self._runs(planned, seeds[1:])))
 
-    def _anchors(self, planned: PlannedModel, folder: Path) -> tuple[AnchorFiles, ...]:
+    def _anchors(self, planned: PlannedModel, baselines: Iterable[Against], folder: Path) -> tuple[AnchorFiles, ...]:
         """The anchors with the files that are trained already or stored; only for the ledger they are trained."""
-        point, pushed = self.pointed.points[planned.name], self.pointed.pushed
         asked = anchored_gates(self.rules.of(planned.name).model)
-        before = self.trainer.planning.commits.head if pushed else None
+        before = self.trainer.planning.commits.head if self.pointed.pushed else None
         found = anchors_of(self.pointed.history, planned.name, asked, self.pointed.releases, before=before)
-        # Where an anchor is the baseline, the baseline's files are its own.
-        there = {point.entry.key} if point.entry is not None and point.train is None else set()
-        return tuple(
-            AnchorFiles(anchor=each, files=self._anchor_files(planned, each, folder / str(number)))
-            if each.entry.key not in there
-            else AnchorFiles(anchor=each, files=SeedRuns(runs=()))
-            for number, each in enumerate(found)
-        )
+        return with_files(found, baselines, partial(self._anchor, planned, folder))
 
-    def _anchor_files(self, planned: PlannedModel, anchor: Anchor, folder: Path) -> SeedRuns | Problem:
+    def _anchor(self, planned: PlannedModel, folder: Path, anchor: Anchor, number: int) -> SeedRuns | Problem:
         trainer, seeds = self.trainer, [each.seed for each in anchor.files.files]
         known = trainer.trained(planned.name, anchor.entry.commit, seeds)
         if known is not None:
             return known
         root = trainer.planning.repository.project
-        stored = stored_locally(trainer.planning.configs.policy, root, anchor.files, folder)
+        stored = stored_locally(trainer.planning.configs.policy, root, anchor.files, folder / str(number))
         if isinstance(stored, SeedRuns):
             return stored
         if not self.pointed.pushed:
