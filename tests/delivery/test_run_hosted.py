@@ -14,7 +14,7 @@ from tests.support.releasing import Shop
 from mlbot.commands.forward import Release
 from mlbot.console import Console
 from mlbot.delivery.request import DeliveryRequest
-from mlbot.delivery.run_ci import DeployOptions
+from mlbot.delivery.run_ci import DeployOptions, WorkflowJob
 from mlbot.delivery.run_hosted import Patience, carry_out
 from mlbot.errors import Exit
 from mlbot.gates.outcome import Outcome
@@ -141,7 +141,7 @@ def test_what_is_no_longer_asked_for_when_its_turn_comes_is_not_done(shop: Shop,
             shop.models.roles["alice"] = "read"
     environment = shop.environment(run, "deploy", releasing.RECORD)
     options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
-    assert carry_out(shop.checkout().path, environment, options, console) is Exit.OK
+    assert carry_out(WorkflowJob.of(shop.checkout().path, environment, options, console)) is Exit.OK
     assert shop.of("lock") == []
     assert said in "".join(each.body for each in shop.comments)
 
@@ -163,7 +163,7 @@ def test_a_tag_that_comes_before_its_verdict_waits_for_it(shop: Shop) -> None:
 
     environment = shop.environment(run, "deploy", releasing.RECORD)
     options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
-    code = carry_out(shop.checkout().path, environment, options, console, Patience(pause=pause))
+    code = carry_out(WorkflowJob.of(shop.checkout().path, environment, options, console), Patience(pause=pause))
     assert code is Exit.OK
     assert [each.version for each in shop.of("release")] == ["1.0.0"]
     assert looks == [2.0, 4.0, 8.0]
@@ -183,7 +183,10 @@ def test_a_tag_whose_verdict_does_not_come_is_refused_in_the_end(shop: Shop) -> 
 
     environment = shop.environment(run, "deploy", releasing.RECORD)
     options, console = DeployOptions(ask=asked.model_dump_json()), Console(quiet=True)
-    assert carry_out(shop.checkout().path, environment, options, console, Patience(pause=pause)) is Exit.REFUSED
+    assert (
+        carry_out(WorkflowJob.of(shop.checkout().path, environment, options, console), Patience(pause=pause))
+        is Exit.REFUSED
+    )
     assert looks == [3]
     assert shop.state() == before
 

@@ -16,7 +16,7 @@ from mlbot.lib.constants import ACTIONS_BOT, JUDGE_PATH, RELEASE_PATH, TRAIN_PAT
 
 if TYPE_CHECKING:
     from mlbot.config.folder import ConfigFolder
-    from mlbot.delivery.run_ci import DeployOptions
+    from mlbot.delivery.run_ci import WorkflowJob
     from mlbot.judging.run_ci import CIRun
 
 
@@ -247,10 +247,10 @@ def request(job: _Job) -> Exit:
 _ask = option("--ask", metavar="JSON", required=True, help="The request, as `mlbot ci request` printed it.")
 
 
-def _deploy_options(job: _Job, ask: str, **given: str) -> "DeployOptions":
-    from mlbot.delivery.run_ci import DeployOptions
+def _workflow_job(job: _Job, ask: str, **given: str) -> "WorkflowJob":
+    from mlbot.delivery.run_ci import DeployOptions, WorkflowJob
 
-    return DeployOptions(
+    options = DeployOptions(
         ask=ask,
         folder=job.config_folder,
         train_path=job.train_workflow,
@@ -258,6 +258,7 @@ def _deploy_options(job: _Job, ask: str, **given: str) -> "DeployOptions":
         bot=job.bot,
         **given,
     )
+    return WorkflowJob.of(job.directory, os.environ, options, job.console)
 
 
 @_verb("look", "--ask '{}'")
@@ -266,7 +267,7 @@ def look(job: _Job, ask: str) -> Exit:
     """Record that a release is about to look at sealed rows, as a line for GITHUB_OUTPUT."""
     from mlbot.delivery.run_hosted import look_run
 
-    return look_run(job.directory, os.environ, _deploy_options(job, ask), job.console)
+    return look_run(_workflow_job(job, ask))
 
 
 _look = option("--look", metavar="ID", default="none", help="The look, as `mlbot ci look` printed it.")
@@ -279,7 +280,7 @@ def score(job: _Job, ask: str, look: str) -> Exit:
     """Score a release on sealed rows, as a line for GITHUB_OUTPUT. Writes nothing, and says nothing but the answer."""
     from mlbot.delivery.run_hosted import score_run
 
-    return score_run(job.directory, os.environ, _deploy_options(job, ask, look=look), job.console)
+    return score_run(_workflow_job(job, ask, look=look), os.environ)
 
 
 @_verb("deploy", "--ask '{}'")
@@ -290,4 +291,4 @@ def deploy(job: _Job, ask: str, look: str, answer: str) -> Exit:
     """Carry out what was asked of the release workflow, and show it on GitHub."""
     from mlbot.delivery.run_hosted import carry_out
 
-    return carry_out(job.directory, os.environ, _deploy_options(job, ask, look=look, answer=answer), job.console)
+    return carry_out(_workflow_job(job, ask, look=look, answer=answer))

@@ -2,9 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,7 +28,7 @@ from mlbot.delivery.request import (
     authorize_request,
     runs_on,
 )
-from mlbot.delivery.run_ci import DeployOptions, GitHubView, WorkflowJob
+from mlbot.delivery.run_ci import GitHubView, WorkflowJob
 from mlbot.delivery.run_deployment import BetweenVersionsError
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, release
@@ -190,13 +189,7 @@ def release_patiently(
     return result
 
 
-def look_run(
-    directory: Path,
-    environment: MutableMapping[str, str],
-    options: DeployOptions,
-    console: Console,
-    patience: Patience | None = None,
-) -> Exit:
+def look_run(ci: WorkflowJob, patience: Patience | None = None) -> Exit:
     """Write a release's look at sealed rows, as soon as its verdict is there, and print which it is.
 
     Nothing is printed for a release that goes no further: the job that records says why.
@@ -204,7 +197,6 @@ def look_run(
     Raises:
         MlbotError: something did not answer; that was answered.
     """
-    ci = WorkflowJob.of(directory, environment, options, console)
     request = _authorized(ci)
     if isinstance(request, RejectedRequest) or not isinstance(request.command, Release) or ci.is_done:
         return Exit.OK
@@ -212,29 +204,28 @@ def look_run(
     try:
         result = release_patiently(ci, context, request, request.command, patience or Patience(), dry_run=True)
         if result.decision.go and result.facts.asks:
-            console.result(f"look={write_look(context, result.facts).id}")
+            ci.console.result(f"look={write_look(context, result.facts).id}")
     except MlbotError as error:
         ci.answer(messages.message_error(error))
         raise
     return Exit.OK
 
 
-def score_run(directory: Path, environment: MutableMapping[str, str], options: DeployOptions, console: Console) -> Exit:
-    """Score a release on sealed rows, and print the answer.
+def score_run(ci: WorkflowJob, environment: Mapping[str, str]) -> Exit:
+    """Score a release on sealed rows, and print the answer. The environment has what reads them.
 
     Returns:
         OK for `pass`, REFUSED for anything else that is an answer, NOT_EVALUATED where nothing was looked at.
     """
-    ci = WorkflowJob.of(directory, environment, options, console)
     command = ci.request.command if isinstance(ci.request, DeliveryRequest) else None
     if not isinstance(command, Release):
         raise UsageError("sealed rows are asked of a release, and this request is another")
     context = ci.context("nobody")
-    look = find_look(context, command.model, options.look)
+    look = find_look(context, command.model, ci.options.look)
     if look is None:
         raise UsageError("the ledger has no such look at sealed rows", hint="Say the release again.")
     answer = score(context, look, environment)
-    console.result(f"answer={answer.model_dump_json(exclude_none=True)}")
+    ci.console.result(f"answer={answer.model_dump_json(exclude_none=True)}")
     match answer.state:
         case "pass":
             return Exit.OK
@@ -274,13 +265,7 @@ def _is_there(context: RepositoryContext, tag: str) -> None:
             raise UsageError(f"the tag {tag[:100]} is not there any more", hint="Push it again.")
 
 
-def carry_out(
-    directory: Path,
-    environment: MutableMapping[str, str],
-    options: DeployOptions,
-    console: Console,
-    patience: Patience | None = None,
-) -> Exit:
+def carry_out(ci: WorkflowJob, patience: Patience | None = None) -> Exit:
     """Carry out a request.
 
     Returns:
@@ -290,14 +275,13 @@ def carry_out(
     Raises:
         MlbotError: something did not answer; that was answered.
     """
-    ci = WorkflowJob.of(directory, environment, options, console)
     request = _authorized(ci)
     if isinstance(request, RejectedRequest):
         if not request.silent:
             ci.answer(messages.message_rejected(request))
         return Exit.OK if request.silent or request.comment is not None else Exit.REFUSED
     if ci.is_done:
-        console.say("Nothing to do: what the comment asks for was carried out already.")
+        ci.console.say("Nothing to do: what the comment asks for was carried out already.")
         return Exit.OK
     try:
         message = _carried_out(ci, request, patience or Patience())
@@ -307,7 +291,7 @@ def carry_out(
     if request.tag is not None and message.reason == ReleaseReason.ALREADY_RELEASED:
         # GitHub tells of a tag more than once: when it is pushed, when its release is published, when an App's token
         # makes it.
-        console.say(message.sentence)
+        ci.console.say(message.sentence)
         return Exit.OK
     ci.answer(message)
     if message.state is messages.RequestState.FAILED:
