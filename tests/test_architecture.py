@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mlbot"
 ORDER = [
     *["lib", "gates", "events", "stats", "config", "data", "ledger", "verdict", "protocol", "plan", "training"],
-    *["registry", "commands", "report", "judging", "delivery", "publish", "setup", "cli"],
+    *["registry", "commands", "report", "judging", "delivery", "publish", "monitoring", "setup", "cli"],
 ]
 """The rooms, bottom up: each imports from those before it."""
 EDGES = {"git", "github", "ml", "storage"}

@@ -1,4 +1,4 @@
-"""The verbs of releases, environments and the registry: release, promote, approve, rollback, lock, registry."""
+"""The verbs of releases, environments and the registry: release, promote, approve, lock, registry, dashboard."""
 
 from functools import partial
 from pathlib import Path
@@ -320,4 +320,33 @@ def repair(directory: Path, *, quiet: bool, dry_run: bool, as_json: bool) -> Exi
     return repair_verb(directory, Console.of_process(quiet=quiet), dry_run=dry_run, as_json=as_json)
 
 
-VERBS = (release, promote, approve, rollback, lock, unlock, waive, registry)
+@click.command(
+    epilog=example(
+        "mlbot dashboard", "mlbot dashboard --fetch --out site", "mlbot dashboard --json | jq '.models[].latest'"
+    )
+)
+@option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    show_default="site; with --json none",
+    help="Write the site into this folder, which holds nothing else.",
+)
+@json_option
+@fetch_option
+@common
+def dashboard(directory: Path, *, quiet: bool, out: Path | None, as_json: bool, fetch: bool) -> Exit:
+    """Write the ledger as a static site: each model's metrics over time, versions, looks, waivers and cost.
+
+    It reads this clone alone, as `mlbot registry` does. The pages load nothing and run no script; the same ledger makes
+    the same files.
+    """
+    from mlbot.monitoring.run_dashboard import show_dashboard
+    from mlbot.registry.run_registry import RegistryQuery
+
+    console = Console.of_process(quiet=quiet)
+    query = RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json)
+    return show_dashboard(query, out or (None if as_json else Path("site")))
+
+
+VERBS = (release, promote, approve, rollback, lock, unlock, waive, registry, dashboard)

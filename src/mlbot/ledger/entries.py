@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.events.github import Attempt, Id, RefName, Text
+from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Seconds, Sha, document
 from mlbot.lib.untrusted_json import HostileJsonError, load
@@ -126,6 +127,17 @@ class SeedValues(Record):
     values: tuple[float | None, ...]
 
 
+class GateAsked(Record):
+    """What a gate asked of a model, and what came of it. For looking back: nothing is decided by it."""
+
+    gate: Gate  # the subject
+    bound: Bound
+    limit: float
+    outcome: Outcome
+    low: float | None = None
+    high: float | None = None  # the two-sided 90 % interval over rows of the metric, for the file that ships
+
+
 class _OfModel(Record):
     """An entry that is filed under its model."""
 
@@ -163,6 +175,7 @@ class VerdictEntry(_OfModel):
     deterministic: bool | None = None  # whether its seeds all gave the same predictions; None where nobody knows
     recipe: Digest | None = None  # of all that decides that: the content without the training data
     anchors: tuple[AnchorAsked, ...] | None = None  # of each gate that has one; None where none was asked
+    gates: tuple[GateAsked, ...] | None = None  # None in what an earlier mlbot wrote
     time: Time
 
     @property
@@ -532,7 +545,10 @@ KINDS: tuple[Kind, ...] = (
 )
 
 _OF_JUDGED = frozenset(
-    {"training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch", "anchors"}
+    {
+        *("training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"),
+        *("anchors", "gates"),
+    }
 )
 LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
     {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file", "sealed"})}

@@ -41,6 +41,7 @@ _LINKS = (
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
 
 _LONGEST = 600
+SHORT = 200  # a printable ASCII text of less characters than so many is as `clean` would make it, but for its spaces
 _LOOKED_AT = 16  # of a text that is shown, so many times as many characters
 
 

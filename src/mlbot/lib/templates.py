@@ -1,5 +1,6 @@
 """Templates and sentences: where they are, and one strict Jinja environment with the filters that escape."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,38 @@ def environment() -> "jinja2.Environment":
 def fill(template: str, **values: Any) -> str:
     """A template with its values; a value that the template names and nobody gave is an error."""
     return environment().get_template(template).render(values)
+
+
+def fill_page(template: str, **values: Any) -> str:
+    """An HTML template with its values, each of which is escaped wherever it is put.
+
+    For pages whose every text is a stranger's. Only what the filter `drawn` admits goes in as it is.
+    """
+    return _pages().get_template(template).render(values)
+
+
+@cache
+def _pages() -> "jinja2.Environment":
+    made = environment().overlay(autoescape=True, finalize=_visible)
+    made.filters = {**made.filters, "drawn": _drawn}
+    return made
+
+
+def _visible(value: Any) -> Any:
+    """A text as one visible line; what is marked as safe, and is a type of its own, stays as it is."""
+    if type(value) is not str or (len(value) < escape.SHORT and value.isascii() and value.isprintable()):
+        return value
+    return escape.clean(value)
+
+
+_PATH = re.compile(r"[MLHVhvz0-9. -]*")
+
+
+def _drawn(path: str) -> Any:
+    """The data of an SVG path, which may be longer than any text that is shown."""
+    if not _PATH.fullmatch(path):
+        raise ValueError("this is no path of a chart")
+    return environment().filters["safe"](path)
 
 
 def phrase(template: str, name: str, /, **values: object) -> str:

@@ -14,6 +14,7 @@ from mlbot.ledger.entries import (
     Actor,
     AnchorAsked,
     Entry,
+    GateAsked,
     LookEntry,
     RequestEntry,
     SeedValues,
@@ -465,6 +466,7 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         deterministic=verdict.seeds.candidate_deterministic if verdict.seeds else None,
         recipe=verdict.seeds.recipe if verdict.seeds else None,
         anchors=tuple(_anchors(model)) or None,
+        gates=tuple(_gates(model)) or None,
         time=origin.time,
     )
 
@@ -481,6 +483,21 @@ def _anchors(model: ModelReport) -> Iterator[AnchorAsked]:
             own = results.get((subject, Bound.MAX_REGRESSION)) if side.baseline else None
             moved = _moved(results.get((subject, Bound.ANCHOR), own))
             yield AnchorAsked(gate=subject, key=key, moved=moved, lost=lost)
+
+
+def _gates(model: ModelReport) -> Iterator[GateAsked]:
+    """What each gate asked, with the interval of its metric for the file that ships."""
+    for result in model.verdict.gates:
+        gate = result.gate
+        score = model.shipped.score(gate.metric, gate.slice) if model.shipped else None
+        yield GateAsked(
+            gate=gate.subject,
+            bound=gate.bound,
+            limit=gate.limit,
+            outcome=result.outcome,
+            low=score.low if score else None,
+            high=score.high if score else None,
+        )
 
 
 def _moved(result: GateResult | None) -> Literal[Since.BETTER, Since.WAIVED] | None:

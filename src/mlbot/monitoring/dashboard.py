@@ -1,0 +1,381 @@
+"""What the ledger says over time of all models and of each: pure folds over its entries, for pages and as JSON.
+
+Every text in it comes from the ledger, which whoever may push could have written: templates escape it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from mlbot.events.github import Attempt, Id
+from mlbot.gates.outcome import Outcome, Reason
+from mlbot.ledger.entries import (
+    DeploymentEntry,
+    Entry,
+    Ledger,
+    LookEntry,
+    ReleaseEntry,
+    SealedEntry,
+    SealedState,
+    Time,
+    VerdictEntry,
+    WaiverEntry,
+)
+from mlbot.ledger.queries import believable, deployments, not_passed, sealed_looks
+from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.registry import views
+from mlbot.registry.tags import Registry
+
+MOST_REFUSED = 10
+"""As `mlbot.stats.sealed` has it, which needs numpy; a test holds the two together."""
+
+
+class Judged(Record):
+    """A verdict on the guarded branch."""
+
+    time: Time
+    branch: str
+    commit: Sha
+    outcome: Outcome
+    reason: Reason
+    provisional: bool
+    attempt: Attempt
+    judge: Attempt
+    digest: Digest | None
+    holdout: Digest | None
+
+
+class Measured(Record):
+    """What a metric came to in a verdict."""
+
+    verdict: Count  # its place in `ModelHistory.verdicts`
+    value: float  # of the file that ships
+    low: float | None = None
+    high: float | None = None
+    interval: Literal["rows", "seeds"] | None = None
+    """Of what: the two-sided 90 % interval over rows, or the lowest and highest of the verdict's seeds."""
+
+
+class Limit(Record):
+    """A gate's limit, as the newest verdict that has it was judged by."""
+
+    bound: str
+    limit: float
+
+
+class MetricHistory(Record):
+    """A metric on a guarded branch, verdict by verdict, oldest first."""
+
+    metric: str
+    slice: str | None = None
+    branch: str
+    limits: tuple[Limit, ...] = ()
+    measured: tuple[Measured, ...]
+
+    @property
+    def subject(self) -> str:
+        """As gates name it."""
+        return f"{self.metric}@{self.slice}" if self.slice else self.metric
+
+
+class HoldoutLooks(Record):
+    """How often the figures of some artifact on these rows were reported."""
+
+    rows: str  # the beginning of their digest
+    artifacts: Count
+    pull_requests: Count
+    most: Count  # of one pull request
+    newest: Time
+
+
+class SealedLook(Record):
+    """A release's look at sealed rows."""
+
+    time: Time
+    version: str
+    state: SealedState
+    replayed: bool
+    actor: str
+    run: Attempt | None = None
+
+
+class SealedLooks(Record):
+    """The looks at sealed rows: each that does not pass makes the next one harder, until the rows are spent."""
+
+    looks: tuple[SealedLook, ...] = ()  # oldest first
+    not_passed: Count = 0
+    left: Count
+
+
+class Waiver(Record):
+    """A gate that somebody answered for."""
+
+    time: Time
+    gate: str
+    actor: str
+    reason: str
+    commit: Sha
+    pull_request: Id | None = None
+    open: bool  # whether it is of the content and the rules of the newest verdict on the branch
+
+
+class Stay(Record):
+    """A version in an environment, until the next one came."""
+
+    version: str
+    since: Time
+    until: Time | None = None  # None: it is live
+
+
+class Place(Record):
+    """An environment over time, oldest first."""
+
+    environment: str
+    stays: tuple[Stay, ...]
+
+
+class ModelHistory(Record):
+    """A model over time."""
+
+    model: str
+    latest: str | None = None  # its highest version
+    environments: tuple[views.EnvironmentView, ...] = ()
+    verdicts: tuple[Judged, ...] = ()  # oldest first
+    metrics: tuple[MetricHistory, ...] = ()  # what is gated first
+    versions: tuple[views.VersionView, ...] = ()
+    places: tuple[Place, ...] = ()
+    events: tuple[views.RegistryEvent, ...] = ()
+    looks: tuple[HoldoutLooks, ...] = ()
+    sealed: SealedLooks | None = None
+    waivers: tuple[Waiver, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def newest(self) -> Judged | None:
+        """The newest verdict."""
+        return self.verdicts[-1] if self.verdicts else None
+
+    @property
+    def open_waivers(self) -> int:
+        """How many waivers the newest verdict's content rests on."""
+        return sum(each.open for each in self.waivers)
+
+
+class Dashboard(Record):
+    """All that the pages show."""
+
+    schema_version: Literal["mlbot/dashboard@1"] = "mlbot/dashboard@1"
+    repository: str
+    repository_url: str | None = None  # None where origin is no repository on a server
+    newest: Time | None = None  # the newest entry's
+    entries: Count
+    environments: tuple[str, ...] = ()
+    models: tuple[ModelHistory, ...] = ()
+    locks: tuple[views.LockView, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def dashboard(registry: Registry, ledger: Ledger, repository: str, url: str | None = None) -> Dashboard:
+    """The ledger and the tags as they are shown."""
+    found = views.view(registry, ledger.entries, ledger.problems, whole=False)
+    by_model = _by_model(ledger.entries)
+    rows = _looks_of_rows(ledger.entries)
+    sealed = _sealed(sealed_looks(ledger.entries))
+    known = {each.model: each for each in found.models}
+    names = sorted({*known, *by_model})
+    return Dashboard(
+        repository=repository,
+        repository_url=url,
+        newest=_newest(ledger.entries),
+        entries=len(ledger.entries),
+        environments=found.environments,
+        models=tuple(
+            _model(registry, found, known.get(name) or views.ModelView(model=name, versions=0), by_model.get(name, []))
+            .model_copy(update={"looks": rows.get(name, ()), "sealed": sealed.get(name)})
+            for name in names
+        ),
+        locks=found.locks,
+        problems=found.problems,
+    )  # fmt: skip
+
+
+def _newest(entries: Iterable[Entry]) -> Time | None:
+    return max((each.time for each in entries), default=None)
+
+
+def _by_model(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The entries of each model; looks, which are of rows, are left out."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        model = None if isinstance(entry, LookEntry) else getattr(entry, "model", None)
+        if isinstance(model, str):
+            found.setdefault(model, []).append(entry)
+    return found
+
+
+def _model(
+    registry: Registry, found: views.RegistryView, model: views.ModelView, entries: Sequence[Entry]
+) -> ModelHistory:
+    name = model.model
+    acts = [each for each in entries if isinstance(each, ReleaseEntry | DeploymentEntry)]
+    detail = views.detail(registry, acts, found, model) if acts or registry.of_model(name).versions else None
+    judged = sorted((each for each in entries if isinstance(each, VerdictEntry)), key=lambda each: each.order)
+    return ModelHistory(
+        model=name,
+        latest=model.latest,
+        environments=model.environments,
+        verdicts=tuple(map(_judged, judged)),
+        metrics=_metrics(judged),
+        versions=detail.versions if detail else (),
+        places=tuple(_places(acts)),
+        events=views.history(entries, name),
+        waivers=tuple(_waivers(entries, judged)),
+        notes=detail.notes if detail else (),
+    )
+
+
+def _judged(entry: VerdictEntry) -> Judged:
+    return Judged(**{name: getattr(entry, name) for name in Judged.model_fields})
+
+
+# --- metrics
+
+_Subject = tuple[str, str, str | None]  # branch, metric, slice
+
+
+def _metrics(judged: Sequence[VerdictEntry]) -> tuple[MetricHistory, ...]:
+    """Each metric on each branch: the branch with most verdicts first, and of it what is gated, then the rest."""
+    found: dict[_Subject, list[Measured]] = {}
+    limits: dict[_Subject, tuple[Limit, ...]] = {}
+    for place, entry in enumerate(judged):
+        limits |= _limits(entry)
+        for measured, metric, slice_ in _measured(place, entry):
+            found.setdefault((entry.branch, metric, slice_), []).append(measured)
+    most = Counter(each.branch for each in judged)
+    order = sorted(found, key=lambda each: (-most[each[0]], each[0], each not in limits, each[2] is not None))
+    return tuple(
+        MetricHistory(
+            branch=key[0], metric=key[1], slice=key[2], limits=limits.get(key, ()), measured=tuple(found[key])
+        )
+        for key in order
+    )
+
+
+def _limits(entry: VerdictEntry) -> Mapping[_Subject, tuple[Limit, ...]]:
+    found: dict[_Subject, tuple[Limit, ...]] = {}
+    for gate in entry.gates or ():
+        metric, _, slice_ = gate.gate.partition("@")
+        key = (entry.branch, metric, slice_ or None)
+        found[key] = (*found.get(key, ()), Limit(bound=gate.bound, limit=gate.limit))
+    return found
+
+
+def _measured(place: int, entry: VerdictEntry) -> Iterator[tuple[Measured, str, str | None]]:
+    """The figures of the file that ships; its interval over rows where a gate's is recorded, else the seeds' range."""
+    known = {each.gate: each for each in entry.gates or () if each.low is not None and each.high is not None}
+    for each in entry.values:
+        value = each.values[0] if each.values else None
+        if value is None:
+            continue
+        gate = known.get(f"{each.metric}@{each.slice}" if each.slice else each.metric)
+        seeds = [other for other in each.values if other is not None]
+        if gate is not None:
+            found = Measured(verdict=place, value=value, low=gate.low, high=gate.high, interval="rows")
+        elif len(seeds) > 1:
+            found = Measured(verdict=place, value=value, low=min(seeds), high=max(seeds), interval="seeds")
+        else:
+            found = Measured(verdict=place, value=value)
+        yield found, each.metric, each.slice
+
+
+# --- versions and environments
+
+
+def _places(acts: Sequence[Entry]) -> Iterator[Place]:
+    """What was live in each environment, one after the other."""
+    rows: dict[Name, list[DeploymentEntry]] = {}
+    for each in deployments(acts):
+        if each.state == "succeeded":
+            rows.setdefault(each.environment, []).append(each)
+    for environment, row in rows.items():
+        times = believable([each.time for each in row])
+        ends: tuple[Time | None, ...] = (*times[1:], None)
+        yield Place(
+            environment=environment,
+            stays=tuple(
+                Stay(version=f"v{each.version}", since=since, until=until)
+                for each, since, until in zip(row, times, ends, strict=True)
+            ),
+        )
+
+
+def _waivers(entries: Iterable[Entry], judged: Sequence[VerdictEntry]) -> Iterator[Waiver]:
+    """Every waiver, the newest first."""
+    last = {each.branch: each for each in judged}
+    bound = {(each.key, each.policy) for each in last.values()}
+    found = (each for each in entries if isinstance(each, WaiverEntry))
+    for each in sorted(found, key=lambda each: (each.time, each.order, each.gate), reverse=True):
+        yield Waiver(
+            time=each.time,
+            gate=each.gate,
+            actor=each.actor,
+            reason=each.reason,
+            commit=each.commit,
+            pull_request=each.pull_request,
+            open=(each.key, each.policy) in bound,
+        )
+
+
+# --- looks
+
+
+def _looks_of_rows(entries: Iterable[Entry]) -> dict[str, tuple[HoldoutLooks, ...]]:
+    """The looks at each holdout, by each model that was judged on it: rows have looks, whatever their model is."""
+    rows: dict[Digest, list[LookEntry]] = {}
+    for each in entries:
+        if isinstance(each, LookEntry):
+            rows.setdefault(each.content, []).append(each)
+    found: dict[str, list[HoldoutLooks]] = {}
+    for content, looks in rows.items():
+        counted = _looks(content, looks)
+        for model in {each.model for each in looks}:
+            found.setdefault(model, []).append(counted)
+    return {
+        model: tuple(sorted(each, key=lambda one: (one.newest, one.rows), reverse=True))
+        for model, each in found.items()
+    }
+
+
+def _looks(content: Digest, looks: Sequence[LookEntry]) -> HoldoutLooks:
+    pulls = Counter((each.repository, each.pull_request) for each in looks if each.pull_request is not None)
+    return HoldoutLooks(
+        rows=content.removeprefix("sha256:")[:12],
+        artifacts=len({each.artifact for each in looks}),
+        pull_requests=len(pulls),
+        most=max(pulls.values(), default=0),
+        newest=max(each.time for each in looks),
+    )
+
+
+def _sealed(every: Sequence[SealedEntry]) -> dict[str, SealedLooks]:
+    """The looks of each model that has some; what is left is of its newest rows, whatever their model is called."""
+    by_model: dict[str, list[SealedEntry]] = {}
+    for each in every:
+        by_model.setdefault(each.model, []).append(each)
+    found = {}
+    for model, looks in by_model.items():
+        refused = not_passed(every, model)
+        shown = tuple(map(_sealed_look, looks))
+        found[model] = SealedLooks(looks=shown, not_passed=refused, left=max(0, MOST_REFUSED - refused))
+    return found
+
+
+def _sealed_look(each: SealedEntry) -> SealedLook:
+    return SealedLook(
+        time=each.time,
+        version=f"v{each.version}",
+        state=each.state,
+        replayed=each.replays is not None,
+        actor=each.actor,
+        run=each.run,
+    )

@@ -1,0 +1,173 @@
+"""The dashboard as files of a static site: an index and a page a model. The same record makes the same bytes."""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from mlbot import __version__
+from mlbot.gates.outcome import Outcome
+from mlbot.lib import figures
+from mlbot.lib.templates import fill_page, templates
+from mlbot.monitoring.charts import Chart, Spot, bars, chart
+from mlbot.monitoring.dashboard import Dashboard, MetricHistory, ModelHistory, Place
+from mlbot.report.notices import MANY_LOOKS
+
+INDEX = "index.html"
+_ROWS = 50  # of a table; all of it is in the JSON
+_CHARTS = 24  # of a branch
+_BRANCHES = 5
+_SPARK = 60  # verdicts of the index's small charts
+
+
+def pages(site: Dashboard) -> dict[str, str]:
+    """Each file's text by its path."""
+    names = page_names([each.model for each in site.models])
+    look = _look()
+    rows = [_row(each, names[each.model]) for each in site.models]
+    found = {INDEX: fill_page("dashboard/index.html.j2", site=site, rows=rows, **look)}
+    for each in site.models:
+        found[names[each.model]] = fill_page("dashboard/model.html.j2", site=site, **_model(each), **look)
+    return {path: _dense(text) for path, text in found.items()}
+
+
+def page_names(models: Sequence[str]) -> dict[str, str]:
+    """The path of each model's page: no two are one file, also where a file system knows no case."""
+    slugs = {model: re.sub(r"[^A-Za-z0-9._-]", "_", model) for model in models}
+    folded: dict[str, int] = {}
+    for slug in slugs.values():
+        folded[slug.casefold()] = folded.get(slug.casefold(), 0) + 1
+    return {
+        model: f"models/{_named(model, slug, alone=folded[slug.casefold()] == 1)}.html" for model, slug in slugs.items()
+    }
+
+
+def _named(model: str, slug: str, *, alone: bool) -> str:
+    if alone and slug == model:
+        return slug
+    return f"{slug}-{hashlib.sha256(model.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def _look() -> dict[str, str]:
+    """The style and what the pages' policy knows it by: nothing else is applied, and nothing is run."""
+    style = "".join(line.strip() for line in (templates() / "dashboard" / "style.css").read_text("utf-8").splitlines())
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return {"style": style, "style_hash": f"sha256-{digest}", "version": __version__}
+
+
+def _dense(text: str) -> str:
+    """A page without the empty lines that a template leaves."""
+    return re.sub(r"\n\s*\n+", "\n", text).strip() + "\n"
+
+
+def _row(model: ModelHistory, page: str) -> dict[str, Any]:
+    """A line of the index."""
+    line = next((each for each in model.metrics if each.measured), None)
+    drawn = chart(_spots(model, line)[-_SPARK:]) if line else None
+    return {
+        "model": model,
+        "page": page,
+        "live": {each.environment: each for each in model.environments},
+        "line": line if drawn else None,
+        "spark": drawn,
+        "last": figures.number(line.measured[-1].value) if line else "",
+        "label": _summary(line) if line else "",
+    }
+
+
+def _model(model: ModelHistory) -> dict[str, Any]:
+    branches = dict.fromkeys(each.branch for each in model.metrics)
+    return {
+        "model": model,
+        "branches": [_branch(model, each) for each in [*branches][:_BRANCHES]],
+        "verdicts": model.verdicts[: -_ROWS - 1 : -1],
+        "places": [_place(each, model) for each in model.places],
+        "versions": model.versions[: -_ROWS - 1 : -1],
+        "sealed": model.sealed.looks[: -_ROWS - 1 : -1] if model.sealed else (),
+        "events": model.events[: -_ROWS - 1 : -1],
+        "most": _ROWS,
+        "many": MANY_LOOKS,
+    }
+
+
+def _branch(model: ModelHistory, branch: str) -> dict[str, Any]:
+    lines = [each for each in model.metrics if each.branch == branch]
+    return {
+        "name": branch,
+        "charts": [_chart(model, each) for each in lines[:_CHARTS]],
+        "left_out": max(0, len(lines) - _CHARTS),
+    }
+
+
+def _chart(model: ModelHistory, line: MetricHistory) -> dict[str, Any]:
+    measured = line.measured
+    shown = measured[: -_ROWS - 1 : -1]
+    drawn: Chart | None = chart(
+        _spots(model, line), [each.limit for each in line.limits if not _is_relative(each.bound)]
+    )
+    times = [model.verdicts[each.verdict].time for each in (measured[0], measured[-1])]
+    return {
+        "line": line,
+        "drawn": drawn,
+        "label": _summary(line),
+        "last": figures.number(measured[-1].value),
+        "dates": times if len(measured) > 1 else times[:1],
+        "rows": [(each, model.verdicts[each.verdict]) for each in shown],
+        "left_out": len(measured) - len(shown),
+    }
+
+
+def _is_relative(bound: str) -> bool:
+    """Whether a limit is of a change, and so no height in a chart of values."""
+    return bound not in {"min", "max"}
+
+
+def _spots(model: ModelHistory, line: MetricHistory) -> list[Spot]:
+    """The figures to draw; those of two holdouts are of two groups."""
+    found: list[Spot] = []
+    group, before = 0, None
+    for each in line.measured:
+        verdict = model.verdicts[each.verdict]
+        group += bool(found) and verdict.holdout != before
+        before = verdict.holdout
+        loud = verdict.outcome in {Outcome.FAIL, Outcome.ERROR}
+        found.append(Spot(value=each.value, low=each.low, high=each.high, group=group, loud=loud))
+    return found
+
+
+def _summary(line: MetricHistory) -> str:
+    """A chart in a sentence, for who cannot see it."""
+    values = [each.value for each in line.measured]
+    first, last, low, high = map(figures.number, (values[0], values[-1], min(values), max(values)))
+    return fill_page(
+        "dashboard/summary.j2", line=line, count=len(values), first=first, last=last, low=low, high=high
+    ).strip()
+
+
+def _place(place: Place, model: ModelHistory) -> dict[str, Any]:
+    shown = place.stays[: -_ROWS - 1 : -1]
+    return {
+        "place": place,
+        "stays": shown,
+        "left_out": len(place.stays) - len(shown),
+        "bars": bars(_shares(place, model)),
+        "label": f"{place.environment}: {', '.join(each.version for each in place.stays[-_ROWS:])}",
+    }
+
+
+def _shares(place: Place, model: ModelHistory) -> list[float]:
+    """Where each stay begins between the model's first and newest moment, as shares of that."""
+    moments = [_seconds(each.since) for each in place.stays]
+    end = max(*moments, *(_seconds(each.time) for each in model.events))
+    start = min(moments)
+    length = end - start
+    return [*((each - start) / length if length else 0.0 for each in moments), 1.0][-_ROWS - 1 :]
+
+
+def _seconds(time: str) -> float:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:  # its form is checked, not that there is such a day
+        return 0.0

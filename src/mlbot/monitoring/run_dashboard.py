@@ -1,0 +1,111 @@
+"""`mlbot dashboard`: the ledger of this clone as a static site, or as JSON."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from mlbot.errors import Exit, UsageError
+from mlbot.git.ledger import read_local
+from mlbot.git.remote import remote_url
+from mlbot.git.repository import Repository
+from mlbot.git.tags import read_tags
+from mlbot.github.job import locate
+from mlbot.lib.templates import sentence
+from mlbot.monitoring.dashboard import Dashboard, dashboard
+from mlbot.monitoring.pages import INDEX, pages
+from mlbot.registry.run_registry import RegistryQuery
+from mlbot.registry.tags import Registry
+
+MARK = ".mlbot-dashboard"
+"""The file that says that a folder is a dashboard, and which files in it are mlbot's, one a line."""
+
+
+def show_dashboard(asking: RegistryQuery, out: Path | None) -> Exit:
+    """Write the site into `out` (None: nowhere) and say what is in it; with `as_json` the record itself.
+
+    Raises:
+        UsageError: it is no clone, or the folder holds files that are not a dashboard's.
+        MlbotError: origin was asked for, and cannot be read.
+    """
+    site = read_dashboard(asking.open())
+    if out is not None:
+        write_site(out, pages(site))
+    where = str(out / INDEX) if out is not None else ""
+    asking.answer(site, sentence("terminal", "dashboard", site=site, where=where))
+    return Exit.OK
+
+
+def read_dashboard(root: Path) -> Dashboard:
+    """What ledger and tags of a clone say, each of them read once."""
+    repository = Repository.discover(root)
+    place = locate({}, remote_url(repository))
+    registry, ledger = Registry.of(read_tags(root)), read_local(root)
+    if place is None:
+        return dashboard(registry, ledger, repository.root.name)
+    return dashboard(registry, ledger, place.repository, f"{place.server_url}/{place.repository}")
+
+
+def write_site(out: Path, files: Mapping[str, str]) -> None:
+    """Put a site where one was, or nothing: whoever looks sees the old one or the new one.
+
+    Raises:
+        UsageError: there are other files than a dashboard's, which nobody asked to have deleted.
+    """
+    folder = out.resolve()
+    _refuse_foreign(folder, out)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write(made, files)
+        _swap(made, folder)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def _refuse_foreign(folder: Path, named: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(sentence("terminal", "dashboard-file", folder=named))
+    known = {MARK}
+    with suppress(FileNotFoundError):
+        known |= {*(folder / MARK).read_text(encoding="utf-8", errors="replace").splitlines()}
+    there = (Path(at) / name for at, folders, names in os.walk(folder) for name in (*names, *_links(at, folders)))
+    foreign = next((each for each in sorted(there) if each.relative_to(folder).as_posix() not in known), None)
+    if foreign is not None:
+        raise UsageError(
+            sentence("terminal", "dashboard-foreign", folder=named, file=foreign.relative_to(folder)),
+            hint=sentence("terminal", "dashboard-elsewhere"),
+        )
+
+
+def _links(at: str, folders: list[str]) -> list[str]:
+    """Links to folders, which are no folders of a site."""
+    return [name for name in folders if (Path(at) / name).is_symlink()]
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    folder.chmod(0o755)
+    for path, text in {**files, MARK: "".join(f"{path}\n" for path in sorted(files))}.items():
+        file = folder / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+
+
+def _swap(made: Path, folder: Path) -> None:
+    """Put a folder in another's place. What was there is deleted only once the new one is there."""
+    if not folder.exists():
+        made.rename(folder)
+        return
+    old = made.with_name(f"{made.name}-old")
+    folder.rename(old)
+    try:
+        made.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
