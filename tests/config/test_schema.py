@@ -423,8 +423,8 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
     assert defaults == {
         "version": 1,
         "start": 2,
-        "most": 5,
-        "timeout": "30m",
+        "most": 10_000,  # of the last section that has it, as the next
+        "timeout": "2m",
         "runs-on": "ubuntu-latest",
         "direction": "higher",
         "format": "rows",
@@ -439,6 +439,9 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "approvals": 0,
         "author": False,
         "requests": 50,
+        "model": "{model}",
+        "load": False,
+        "max_changed": 0.02,
         "environment": "mlbot-store",
         "lfs": False,
         "retention-days": 5,

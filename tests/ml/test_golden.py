@@ -19,10 +19,10 @@ from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.untrusted_json import read
-from mlbot.ml.golden import TOLERANCE, make_golden, platform_name, processor_of, smoke
+from mlbot.ml.golden import make_golden, platform_name, processor_of, smoke
 from mlbot.ml.holdout import HoldoutData
 from mlbot.ml.scoring import Limits, Scored
-from mlbot.protocol.golden import Golden, SmokeReason, canonical, digest_of
+from mlbot.protocol.golden import TOLERANCE, Golden, SmokeReason, canonical, digest_of
 from mlbot.verdict.verdict import Problem
 
 RNG = np.random.default_rng(0)

@@ -31,13 +31,13 @@ _TAKEN = (
 )
 _ANY_CASE = "".join(f"[{c}{c.lower()}]" if c.isalpha() else c for c in "GITHUB_")
 _NAME = "[A-Za-z_][A-Za-z0-9_]{0,99}"
-_SECRET = text(
+SECRET = text(
     "a secret's name",
     (f"^(?!{_NAME}$)", "a secret's name: letters, digits and `_`, not starting with a digit, of at most 100"),
     (f"^(?:{_TAKEN}|{_ANY_CASE})", "another name; that one means something to GitHub, to mlbot or to programs"),
 )
 _VARIABLE = form("a variable's name", rf"(?!{_ANY_CASE}){_NAME}", "the name of a variable of the repository's")
-_SECRETS = list_of("secrets' names", _SECRET, name=str.casefold, most=_MOST_SECRETS)
+_SECRETS = list_of("secrets' names", SECRET, name=str.casefold, most=_MOST_SECRETS)
 _ENVIRONMENT = form(
     "the name of an environment of the repository's",
     "[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
@@ -159,7 +159,7 @@ class Token(Section):
 
     client_id: Annotated[str, _VARIABLE._replace(key="client-id")]
     """The name of the variable with the App's client id."""
-    private_key: Annotated[str, _SECRET._replace(key="private-key")]
+    private_key: Annotated[str, SECRET._replace(key="private-key")]
     """The name of the secret with its private key; it belongs in the environment `mlbot`, in those of deployments, and
     nowhere else."""
     app: Annotated[str | None, _APP] = None

@@ -349,6 +349,15 @@ SEALED = _url(
 )
 PLACE = either("://", _MODELS_URL, _path(_MODELS, ("^/", "file://{value}")))
 TARGET = either("^command:", _COMMAND, PLACE)
+_SERVER = "a URL such as https://models.example.org"
+SERVER = _url(
+    _SERVER,
+    (
+        "^(?![hH][tT][tT][pP][sS]?://[^/])",
+        "a URL that begins with https:// (or http://), such as https://models.example.org",
+    ),
+    ("[?#]", "the URL without `?` and `#`: what stands before /v2"),
+)
 GUARDED = text(
     "a branch name or a pattern such as release/*",
     (_BAD_BRANCH, "a branch name as git accepts it, or one with `*`, such as release/*"),

@@ -5,11 +5,12 @@ without it, where the default does not say so.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
-from mlbot.config.actions import Actions, SealedAccess
+from mlbot.config.actions import SECRET, Actions, SealedAccess
 from mlbot.config.data import Data
 from mlbot.config.errors import (
     DELIVERED_FORM,
@@ -217,6 +218,58 @@ class Smoke(Section):
     """A shell command that looks at the endpoint; any exit code but 0 fails the test. Left out: none."""
 
 
+_LOOPBACK = re.compile(r"http://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?(?:/|$)", re.IGNORECASE)
+_A_MODEL = kinds.text("the model's name on the server", (r"[/?#\s]", "a name without `/`, `?`, `#` and spaces"))
+_A_VERSION = kinds.text("a version on the server", (r"[/?#\s]", "a version without `/`, `?`, `#` and spaces"))
+
+
+class Endpoint(Section):
+    """A server that speaks the Open Inference Protocol (KServe, Triton, MLServer), for what lies in the target."""
+
+    url: Annotated[str, kinds.SERVER]
+    """Where it is, such as `https://models.example.org`: what comes before `/v2`."""
+    model: Annotated[str, _A_MODEL] = "{model}"
+    """The model's name on the server; `{model}` in it is its name here."""
+    version: Annotated[str | None, _A_VERSION] = None
+    """The version on the server to ask: `{version}` in it is the deployed one (`1.2.0`), `{number}` its folder in a
+    target of files (`1002000`). Left out: the server chooses."""
+    load: Annotated[bool, kinds.FLAG] = False
+    """Whether the server is asked to load the model after each switch (the model repository extension of Triton and
+    MLServer). Left out: it follows its files by itself."""
+    token: Annotated[str | None, SECRET] = None
+    """The environment variable with the token that the server asks for (`Authorization: Bearer …`); on GitHub a secret
+    of `actions.deploy.secrets`. Left out: none."""
+    timeout_s: Annotated[float, kinds.TIMEOUT._replace(default="2m")] = 120.0
+    """The longest that it may take after a switch until it is ready and answers as judged. One request may take 30
+    seconds, or this where it is less."""
+    p95_ms: Annotated[float | None, kind(_milliseconds, type="number", exclusiveMinimum=0)] = None
+    """The most milliseconds that 95 % of the golden requests may take there, with the network. Left out: no limit."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """A token goes by HTTPS."""
+        url: str = context.made.get("url", "")
+        clear = url.lower().startswith("http://") and not _LOOPBACK.match(url)
+        if context.made.get("token") and clear:
+            yield Problem(show_value(url), "write https://, or no token: by this URL it travels in clear", ("url",))
+
+
+def _changed(value: Plain) -> float:
+    return read_number(value, "a share from 0 to 1, such as 0.02", low=0.0, high=1.0)
+
+
+class Shadow(Section):
+    """Recorded requests that are answered by the live version and by the new one, before it is promoted."""
+
+    requests: Annotated[str, kinds.PATH_OR_URL]
+    """Where they are: JSON lines or Parquet, a path in the repository or a URL; `{model}` in it is the model's name. A
+    line is a body of the Open Inference Protocol, or an object with a value a column."""
+    max_changed: Annotated[float, kind(_changed, type="number", minimum=0, maximum=1)._replace(default=0.02)] = 0.02
+    """The share of requests whose answer may be another one."""
+    most: Annotated[int, whole(1, 1_000_000)] = 10_000
+    """How many requests are answered at most: the last ones of the file."""
+
+
 class EnvironmentConfig(Section):
     """Where a model can be deployed."""
 
@@ -235,6 +288,10 @@ class EnvironmentConfig(Section):
     """The runner's label, or a list of labels."""
     smoke: Annotated[Smoke | None, inside(Smoke)] = None
     """The smoke test after a deployment. Left out: 50 requests, no limit."""
+    endpoint: Annotated[Endpoint | None, inside(Endpoint)] = None
+    """The server that serves what lies in the target: the smoke test asks it, too. Left out: none is asked."""
+    shadow: Annotated[Shadow | None, inside(Shadow)] = None
+    """Recorded requests that the new version has to answer as the live one does. Left out: none are asked."""
 
 
 def _version(value: Plain) -> int:

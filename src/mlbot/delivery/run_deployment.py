@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mlbot.config.schema import EnvironmentConfig, Smoke
+from mlbot.config.schema import Endpoint, EnvironmentConfig, Smoke
 from mlbot.delivery.deployment import begun, deployment_id, lock_text, next_sequence, read_lock, serves
 from mlbot.delivery.model_card import file_name
+from mlbot.delivery.run_endpoint import EndpointTest, withdrawn
 from mlbot.delivery.run_release import asker, read_golden, restore_tags, tag_stage, try_to_tag
 from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
@@ -106,11 +107,19 @@ class Deployment:
         if self.golden is not None:
             self.context.say(f"Smoke test: {self.golden.rows} golden requests")
             found = _passed(self._golden_test(file, self.golden, settings))
+        served, root = served_of(self.release), self.context.repository.project
+        if self.environment.endpoint is not None:
+            found = f"{found} {self._endpoint_test(self.environment.endpoint, served, settings)}"
         if settings.command is None:
             return found
-        served, root = served_of(self.release), self.context.repository.project
         agrees = smoke_command(settings.command, self.release.model, self.environment.name, served, root)
         return f"{found} {_passed(agrees)}"
+
+    def _endpoint_test(self, endpoint: Endpoint, served: Served, settings: Smoke) -> str:
+        """The endpoint serves what was switched on, and answers as judged."""
+        self.context.say(f"Asking {endpoint.url}")
+        test = EndpointTest(endpoint=endpoint, model=self.release.model, served=served, golden=self.golden)
+        return _passed(test.smoke(settings.requests))
 
     def _golden_test(self, file: Path, golden: Golden, settings: Smoke) -> SmokeResult:
         from mlbot.ml.golden import smoke
@@ -152,7 +161,17 @@ class Deployment:
                 f"v{previous.version}: {error.line}",
                 hint=f'Fix the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
             ) from error
-        return "rolled-back", f"{why} v{previous.version} is served again, and was verified."
+        found = f"{why} v{previous.version} is served again, and was verified. {self._endpoint_back(previous)}"
+        return "rolled-back", found.strip()
+
+    def _endpoint_back(self, previous: Served) -> str:
+        """Have the endpoint serve the version before again, too; what came of that. Empty: there is none."""
+        endpoint, model = self.environment.endpoint, self.release.model
+        if endpoint is None:
+            return ""
+        release = release_of(self.context.of_model(model), model, previous.version)
+        golden = read_golden(self.context, release) if release else None
+        return EndpointTest(endpoint=endpoint, model=model, served=previous, golden=golden).back()
 
     def _withdrawn(self) -> str:
         """Take a first deployment away again; what came of that."""
@@ -161,7 +180,11 @@ class Deployment:
             done = self.target.withdraw(self.release.model)
         except MlbotError as error:
             return f"and it stays switched on: {error.line}"
-        return "so nothing is served now." if done else "and this kind of target keeps it switched on."
+        endpoint, gone = self.environment.endpoint, ""
+        if done and endpoint is not None:
+            gone = withdrawn(endpoint, self.release.model, served_of(self.release))
+        words = "so nothing is served now." if done else "and this kind of target keeps it switched on."
+        return f"{words} {gone}".strip()
 
     def _switch_back(self, previous: Served) -> None:
         version = Version.parse(previous.version)

@@ -26,15 +26,20 @@ from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
 from mlbot.ml import disable_telemetry, frames, holdout
 from mlbot.ml.answers import Floats
-from mlbot.ml.independence import DEPENDENCES, LEAST
+from mlbot.ml.independence import DEPENDENCES
 from mlbot.ml.protocol import Expected, Feature, Kind
 from mlbot.ml.scoring import Limits, Scored, score
-from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, SmokeReason, SmokeResult, Value, digest_of
+from mlbot.protocol.golden import (
+    INFINITE,
+    Golden,
+    GoldenColumn,
+    SmokeReason,
+    SmokeResult,
+    Value,
+    allowed_elsewhere,
+    digest_of,
+)
 from mlbot.verdict.verdict import Holdout, Problem
-
-TOLERANCE = 1e-5
-"""Of probabilities; of a regression's numbers, relative to the largest of them. float32 has a relative precision of
-6e-8; sums over wide layers lose two digits of it when another processor adds in another order."""
 
 _FEWEST_TIMED = 100
 
@@ -74,6 +79,8 @@ def make_golden(file: Path, model: Model, folder: Path, rows: int, ask: Ask | No
         raise NotEvaluatedError(scored.detail, where=str(file), hint=scored.hint)
     predictions = tuple(tuple(float(value) for value in row) for row in _rows(scored.predictions))
     found: dict[str, Any] = {"digest": scored.digest, "predictions": predictions, "classes": scored.classes}
+    if golden.task.has_classes and len(scored.facts.classes) > 1 and scored.facts.classes != golden.order:
+        found["labels"] = scored.facts.classes
     if scored.asked is not None:
         found["platform"] = f"{scored.asked.environment}, {golden.platform}"[:_LONGEST]
     return Golden.model_validate(golden.model_copy(update=found))
@@ -168,11 +175,11 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
 
 def _allowed(golden: Golden, judged: Floats) -> Floats:
     """How far each prediction may be away from the judged one."""
-    if golden.tolerance is not None:
-        return np.asarray(LEAST + golden.tolerance * np.abs(judged))
     here = golden.platform == platform_name() and not golden.platform.endswith(_UNKNOWN)
-    scale = max(1.0, float(np.abs(judged).max())) if not golden.task.is_classification else 1.0
-    return np.full((1, 1), 0.0 if here else TOLERANCE * scale)
+    if golden.tolerance is None and here:
+        return np.zeros((1, 1))
+    allowed = allowed_elsewhere(golden)
+    return np.array([[allowed(float(value)) for value in row] for row in judged])
 
 
 def _failed(golden: Golden, reason: SmokeReason, detail: str) -> SmokeResult:
@@ -214,10 +221,25 @@ def _sample(data: holdout.HoldoutData, rows: int, *, raw: bool) -> pl.DataFrame:
 def _column(feature: Feature, series: pl.Series) -> GoldenColumn:
     if feature.kind is Kind.TEXT:
         values: tuple[Value, ...] = tuple(series.cast(pl.String).fill_null("").to_list())
+    elif feature.kind is Kind.OTHER:  # only of a table: mlbot asks no such model itself
+        return GoldenColumn(name=feature.name, kind="float", values=(None,) * len(series))
     else:
         values = tuple(_number(value) for value in series.to_list())
-    kind: Any = feature.kind.value  # none of the other kinds: mlbot asks no such model itself
+    kind: Any = feature.kind.value
     return GoldenColumn(name=feature.name, kind=kind, values=values)
+
+
+def columns_of(golden: Golden) -> tuple[GoldenColumn, ...]:
+    """The features of golden requests as columns, also where a predictor gets them as a table.
+
+    Values of kinds that a column has no word for (lists, dates) are missing.
+    """
+    if golden.table is None:
+        return golden.columns
+    frame = _frame(golden)
+    return tuple(
+        _column(Feature(name=name, kind=holdout.kind_of(dtype)), frame[name]) for name, dtype in frame.schema.items()
+    )
 
 
 def _packed(rows: pl.DataFrame) -> str:

@@ -28,8 +28,6 @@ of ten thousand terms loses two digits of it, when another order of its sums is 
 NUMBER = 1e-3
 """The same for a regression, relative to how far its predictions lie apart; the worst of 11 kinds differs by 5e-5
 of that."""
-LEAST = 1e-6
-"""How far two answers of a predictor may be apart, however small they are; and how far a probability beyond 0 or 1."""
 _EPS = float(np.finfo(np.float32).eps)
 _NARROW = 1e-2  # of how far probabilities lie apart: where all of them are close together, so is what may differ
 _FINEST = 4 * _EPS

@@ -27,7 +27,7 @@ from mlbot.gates.outcome import Reason
 from mlbot.lib.record import FileDigest
 from mlbot.ml.answers import Collector, collector_of
 from mlbot.ml.holdout import HoldoutData
-from mlbot.ml.independence import LEAST, Floats, Rows, Trial, Way, dependence, spread_of
+from mlbot.ml.independence import Floats, Rows, Trial, Way, dependence, spread_of
 from mlbot.ml.isolation import Call, Isolation, Limits, run_isolated, with_python
 from mlbot.ml.predictions import (
     ID_LENGTH,
@@ -45,6 +45,7 @@ from mlbot.ml.predictions import (
 from mlbot.ml.protocol import Decode, Decoded, Layout, ModelFacts, Wanted, printable, quoted
 from mlbot.ml.scoring import Scored
 from mlbot.ml.worker import ScoringError, Worker
+from mlbot.protocol.golden import LEAST
 from mlbot.verdict.verdict import Asked, Problem
 
 _DECOYS = 0.1  # of the rows

@@ -1,5 +1,6 @@
 """Golden requests: rows with what the judged file says of them, kept with a release for its smoke tests."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -11,6 +12,13 @@ from mlbot.verdict.verdict import NonNegative
 
 INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf")}
 """Numbers that JSON has no word for, by the text that stands for them."""
+
+TOLERANCE = 1e-5
+"""Of probabilities; of a regression's numbers, relative to the largest of them. float32 has a relative precision of
+6e-8; sums over wide layers lose two digits of it when another processor adds in another order."""
+
+LEAST = 1e-6
+"""How far two answers of a predictor may be apart, however small they are; and how far a probability beyond 0 or 1."""
 
 Value = bool | int | float | str | None
 
@@ -45,6 +53,7 @@ class Golden(Record):
     source: Literal["holdout", "train"]  # which data the rows are of; never a holdout that only the judge can read
     columns: tuple[GoldenColumn, ...]  # none where `table` has them
     predictions: tuple[tuple[float, ...], ...]  # a row each: P(positive), a probability a class, or the number
+    labels: tuple[str, ...] | None = None  # of the model's probability columns, where they are not in `order`
     table: str | None = None  # the features as a predictor gets them: a Parquet file in base64
     tolerance: float | None = None  # of a predictor: how far an answer may be away, relative to it
     platform: str
@@ -84,13 +93,23 @@ def _fits(value: Value, kind: Kind) -> bool:
 def canonical(golden: Golden) -> bytes:
     """The only JSON form: sorted keys, no spaces, ASCII, a newline at the end."""
     # What came later is not in the form of a golden request that has nothing of it.
-    later = {name for name in ("table", "tolerance") if getattr(golden, name) is None}
+    later = {name for name in ("table", "tolerance", "labels") if getattr(golden, name) is None}
     return document(golden.model_dump(mode="json", exclude=later))
 
 
 def digest_of(golden: Golden) -> Digest:
     """The digest of its canonical form: what it is stored by."""
     return digest(canonical(golden))
+
+
+def allowed_elsewhere(golden: Golden) -> Callable[[float], float]:
+    """How far an answer may be away from a judged one where the runtime and the processor may be others."""
+    relative = golden.tolerance
+    if relative is not None:
+        return lambda judged: LEAST + relative * abs(judged)
+    largest = max(abs(value) for row in golden.predictions for value in row)
+    scale = 1.0 if golden.task.is_classification else max(1.0, largest)
+    return lambda _judged: TOLERANCE * scale
 
 
 class SmokeReason(StrEnum):
@@ -106,6 +125,10 @@ class SmokeReason(StrEnum):
     NOT_MEASURED = "not-measured"  # there is a limit on its latency, and a predictor's is not measured
     COMMAND_FAILED = "command-failed"
     COMMAND_TIMEOUT = "command-timeout"
+    ENDPOINT_AGREES = "endpoint-agrees"
+    ENDPOINT_DIFFERS = "endpoint-differs"
+    ENDPOINT_SLOW = "endpoint-slow"
+    ENDPOINT_ABSENT = "endpoint-absent"  # it is not ready, or gives no answer that counts
 
 
 class SmokeResult(Record):

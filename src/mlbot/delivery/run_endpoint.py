@@ -1,0 +1,212 @@
+"""Asking an environment's endpoint: control samples, the last part of the smoke test, and the way back.
+
+    control_samples(endpoint, golden, served)    # what the live endpoint answers to golden requests now
+
+Nothing here raises for what a server does. Where `endpoint.load` says so, the server is asked to load the model after
+each switch; else it follows its files by itself, so that for a while it may still serve the version before.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+
+from mlbot.config.schema import Endpoint
+from mlbot.lib.escape import clean
+from mlbot.lib.record import Name
+from mlbot.lib.templates import sentence
+from mlbot.lib.version import Served
+from mlbot.protocol.golden import Golden, GoldenColumn, SmokeReason, SmokeResult
+from mlbot.protocol.inference import (
+    Answer,
+    ControlSamples,
+    EndpointFault,
+    Fault,
+    OtherInputsError,
+    Reply,
+    TensorForm,
+    UnsaidError,
+    predictions_of,
+    request_body,
+    samples_of,
+)
+from mlbot.storage.inference import InferenceServer
+
+_PAUSE_S = 1.0
+_SHOWN = 100
+_MOST_FAULTS = 3
+"""After so many questions in a row that were not answered, nobody is asked any more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock:
+    """What time it is, and how to wait."""
+
+    now: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+
+
+def control_samples(
+    endpoint: Endpoint,
+    golden: Golden,
+    served: Served,
+    *,
+    requests: int = 0,
+    environment: Mapping[str, str] = os.environ,
+) -> ControlSamples:
+    """What an endpoint answers to a version's golden requests now; each is asked once, or so many in turn.
+
+    Never raises for what the server does, or for a token that is not there.
+    """
+    test = EndpointTest(endpoint=endpoint, model=golden.model, served=served, golden=golden, environment=environment)
+    return test.samples(golden, requests)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointTest:
+    """An endpoint, and the version that it should serve."""
+
+    endpoint: Endpoint
+    model: Name
+    served: Served
+    golden: Golden | None  # without them it is only asked whether it is ready
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    clock: Clock = Clock()
+
+    def samples(self, golden: Golden, requests: int = 0) -> ControlSamples:
+        """Control samples: each golden request once, or so many in turn."""
+        server = self._server()
+        described = server.metadata()
+        if isinstance(described, Fault) and described.code is not EndpointFault.NOT_JSON:
+            return samples_of(golden, [Reply(row=0, fault=described)])
+        inputs = () if isinstance(described, Fault) else described.inputs or ()
+        stated = server.server()
+        rows = islice(cycle(range(golden.rows)), max(requests, golden.rows))
+        versions: list[str] = []
+        replies = tuple(self._replies(server, golden, inputs, rows, versions))
+        name = "" if isinstance(stated, Fault) else clean(f"{stated.name} {stated.version}", _SHOWN)
+        return samples_of(golden, replies, server=name, version=clean("".join(versions[:1]), _SHOWN))
+
+    def smoke(self, requests: int = 0) -> SmokeResult:
+        """Whether the endpoint serves the version, after it was switched on.
+
+        It is asked until it answers as judged, or its time is over: a server that follows its files serves the version
+        before for a while, and that one is ready too.
+        """
+        server, end = self._server(), self.clock.now() + self.endpoint.timeout_s
+        if self.endpoint.load and (fault := server.load()) is not None:
+            words = sentence("endpoint", "smoke/not-loaded", fault=fault.sentence)
+            return self._failed(SmokeReason.ENDPOINT_ABSENT, words)
+        while True:
+            fault = server.model_ready()
+            found = self._not_ready(fault) if fault else self._tested(requests)
+            hopeless = fault is not None and fault.code is EndpointFault.NO_TOKEN
+            if found.passed or hopeless or self.clock.now() >= end:
+                return found
+            self.clock.pause(_PAUSE_S)
+
+    def back(self) -> str:
+        """Have the endpoint serve the version that was switched back, and say what came of it."""
+        version, found = self.served.version, self.smoke()
+        if found.passed:
+            return sentence("endpoint", "back/good", version=version)
+        return sentence("endpoint", "back/bad", version=version, why=found.detail)
+
+    def _tested(self, requests: int) -> SmokeResult:
+        if self.golden is None:
+            return self._result(SmokeReason.ENDPOINT_AGREES, sentence("endpoint", "smoke/ready"), None, passed=True)
+        return self._judged(self.samples(self.golden, requests))
+
+    def _not_ready(self, fault: Fault) -> SmokeResult:
+        seconds = self.endpoint.timeout_s
+        words = sentence("endpoint", "smoke/not-ready", fault=fault.sentence, seconds=seconds)
+        return self._failed(SmokeReason.ENDPOINT_ABSENT, words)
+
+    @staticmethod
+    def _replies(
+        server: InferenceServer,
+        golden: Golden,
+        inputs: Sequence[TensorForm],
+        rows: Iterable[int],
+        versions: list[str],
+    ) -> Iterator[Reply]:
+        columns, unanswered = _columns(golden), 0
+        for row in rows:
+            reply = _reply(server, golden, _body(columns, inputs, row), row, versions)
+            unanswered = 0 if reply.fault is None or reply.fault.code is EndpointFault.UNSAID else unanswered + 1
+            yield reply
+            if unanswered >= _MOST_FAULTS:
+                return
+
+    def _judged(self, found: ControlSamples) -> SmokeResult:
+        limit = self.endpoint.p95_ms
+        if found.different:
+            return self._failed(SmokeReason.ENDPOINT_DIFFERS, sentence("endpoint", "smoke/differs", it=found), found)
+        if not found.as_judged:
+            case = "absent" if found.asked else "unsaid"
+            words = sentence("endpoint", f"smoke/{case}", it=found, fault=found.fault.sentence if found.fault else "")
+            return self._failed(SmokeReason.ENDPOINT_ABSENT, words, found)
+        if limit is not None and (found.p95_ms or 0.0) > limit:
+            words = sentence("endpoint", "smoke/slow", it=found, limit=limit)
+            return self._failed(SmokeReason.ENDPOINT_SLOW, words, found)
+        words = sentence("endpoint", "smoke/agrees", it=found)
+        return self._result(SmokeReason.ENDPOINT_AGREES, words, found, passed=True)
+
+    def _failed(self, reason: SmokeReason, detail: str, found: ControlSamples | None = None) -> SmokeResult:
+        return self._result(reason, detail, found, passed=False)
+
+    def _result(self, reason: SmokeReason, detail: str, found: ControlSamples | None, *, passed: bool) -> SmokeResult:
+        return SmokeResult(
+            passed=passed,
+            reason=reason,
+            detail=detail,
+            rows=found.equal + found.different if found else 0,
+            max_difference=found.max_difference if found else None,
+            tolerance=found.tolerance if found else 0.0,
+            p95_ms=found.p95_ms if found else None,
+            limit_ms=self.endpoint.p95_ms,
+        )
+
+    def _server(self) -> InferenceServer:
+        return InferenceServer.of(self.endpoint, self.model, self.served, self.environment)
+
+
+def withdrawn(endpoint: Endpoint, model: Name, served: Served, environment: Mapping[str, str] = os.environ) -> str:
+    """Have the endpoint give a model up whose first deployment failed; what came of it. Empty: it follows its files."""
+    if not endpoint.load:
+        return ""
+    fault = InferenceServer.of(endpoint, model, served, environment).unload()
+    return sentence("endpoint", "back/still", fault=fault.sentence) if fault else sentence("endpoint", "back/unloaded")
+
+
+def _columns(golden: Golden) -> tuple[GoldenColumn, ...]:
+    if golden.table is None:
+        return golden.columns
+    from mlbot.ml.golden import columns_of
+
+    return columns_of(golden)
+
+
+def _body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> bytes | Fault:
+    try:
+        return request_body(columns, inputs, row)
+    except UnsaidError:
+        return Fault(code=EndpointFault.UNSAID)
+    except OtherInputsError:
+        return Fault(code=EndpointFault.OTHER_INPUTS)
+
+
+def _reply(server: InferenceServer, golden: Golden, body: bytes | Fault, row: int, versions: list[str]) -> Reply:
+    """What came of one golden request; `versions` is given the version that the answer says it is of."""
+    heard = body if isinstance(body, Fault) else server.infer(body, str(row))
+    if isinstance(heard, Fault):
+        return Reply(row=row, fault=heard)
+    answer, ms = heard
+    versions.extend(_version(answer))
+    found = predictions_of(answer, golden)
+    return Reply(row=row, fault=found) if isinstance(found, Fault) else Reply(row=row, predictions=found, ms=ms)
+
+
+def _version(answer: Answer) -> list[str]:
+    return [answer.model_version] if answer.model_version else []

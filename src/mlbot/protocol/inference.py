@@ -1,0 +1,342 @@
+"""The Open Inference Protocol, version 2, in JSON: what a server is asked, what it answers, and what that is worth.
+
+Written against the specification of KServe, Triton and MLServer
+(https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`). Whatever a server sends
+is a stranger's: numbers and names are taken from it where they are of the form agreed, and nothing else.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlbot.gates.metric import Task
+from mlbot.lib.record import Count, Record, document
+from mlbot.lib.templates import sentence
+from mlbot.protocol.golden import INFINITE, Golden, GoldenColumn, Value, allowed_elsewhere
+from mlbot.verdict.verdict import NonNegative
+
+MOST_BYTES = 8 << 20
+"""The longest answer that is read."""
+MOST_DEPTH = 12
+
+
+class EndpointFault(StrEnum):
+    """Why an endpoint gave no answer that counts. A closed list; the words are in `templates/words/endpoint.yaml`."""
+
+    NO_TOKEN = "no-token"  # noqa: S105 - no secret: its variable is not set
+    UNREACHABLE = "unreachable"
+    SLOW = "slow"
+    DENIED = "denied"
+    NOT_THERE = "not-there"
+    REDIRECTED = "redirected"
+    STATUS = "status"
+    TOO_LONG = "too-long"
+    COMPRESSED = "compressed"
+    NOT_JSON = "not-json"
+    NO_MODEL = "no-model"  # an answer that is no answer of the protocol
+    OTHER_MODEL = "other-model"
+    OTHER_INPUTS = "other-inputs"
+    OTHER_OUTPUTS = "other-outputs"
+    OTHER_SHAPE = "other-shape"
+    UNSAID = "unsaid"  # JSON has no word for a value of it
+
+
+class Fault(Record):
+    """What went wrong with one question."""
+
+    code: EndpointFault
+    detail: Annotated[str, Field(max_length=300)] = ""  # a status or a name; never a value of a request
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong, in words."""
+        return sentence("endpoint", f"faults/{self.code}", detail=self.detail)
+
+
+class _Received(BaseModel):
+    """What a server sent: frozen, strict, and with fields beside those that count."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+
+_Text = Annotated[str, Field(max_length=1000)]
+
+
+class TensorForm(_Received):
+    """How a server describes an input or an output of a model."""
+
+    name: _Text
+    datatype: Annotated[str, Field(max_length=40)]
+    shape: tuple[int, ...] = ()
+
+
+class ServerMetadata(_Received):
+    """What a server says of itself."""
+
+    name: _Text
+    version: _Text = ""
+
+
+class ModelMetadata(_Received):
+    """What a server says of a model."""
+
+    name: _Text
+    versions: Annotated[tuple[_Text, ...], Field(max_length=1000)] | None = None
+    inputs: Annotated[tuple[TensorForm, ...], Field(max_length=10_000)] | None = None
+
+
+class OutputTensor(_Received):
+    """One output of an answer."""
+
+    name: _Text
+    shape: tuple[int, ...]
+    datatype: Annotated[str, Field(max_length=40)]
+    data: tuple[Any, ...]
+
+
+class Answer(_Received):
+    """A server's answer to a request."""
+
+    model_name: _Text
+    model_version: _Text | None = None
+    id: _Text | None = None
+    outputs: Annotated[tuple[OutputTensor, ...], Field(max_length=1000)]
+
+
+class ControlSamples(Record):
+    """What an endpoint answered to golden requests: to how many as judged, to how many otherwise, to how many nothing.
+
+    Requests with a value that JSON has no word for (a missing or an infinite number) are not asked.
+    """
+
+    requests: Count  # the golden requests that there are
+    equal: Count = 0
+    different: Count = 0
+    missing: Count = 0  # asked or to be asked, and no answer that counts
+    unsaid: Count = 0
+    fault: Fault | None = None  # why the first missing one is
+    max_difference: NonNegative | None = None
+    tolerance: NonNegative = 0.0  # the least that was allowed
+    p50_ms: NonNegative | None = None  # of the answers, with the network
+    p95_ms: NonNegative | None = None
+    server: str = ""  # what the server calls itself, and its version
+    version: str = ""  # of the model, as the server says it
+
+    @property
+    def asked(self) -> int:
+        """How many were asked, or should have been."""
+        return self.requests - self.unsaid
+
+    @property
+    def as_judged(self) -> bool:
+        """Whether every golden request that could be asked was answered as judged, and at least one was."""
+        return self.equal > 0 and not self.different and not self.missing
+
+
+# From golden requests to a server's inputs.
+
+_LARGEST_FP32 = 3.4028234663852886e38
+_BY_KIND = {"float": "FP32", "integer": "INT64", "boolean": "BOOL", "text": "BYTES"}
+
+
+class UnsaidError(Exception):
+    """A value that the protocol's JSON has no word for."""
+
+
+class OtherInputsError(Exception):
+    """A server asks for inputs that the golden requests do not have."""
+
+
+def request_body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> bytes:
+    """The inference request of one row, in canonical JSON.
+
+    A tensor a column, named as the column, `[1, 1]` or `[1]`; or the one tensor `[1, F]` where the server has one input
+    that is no column. Without `inputs` (a server need not describe its model) a tensor a column, typed as the data is.
+
+    Raises:
+        UnsaidError: the row has a value that JSON has no word for, or that the input's type cannot hold.
+        OtherInputsError: the server asks for something else.
+    """
+    tensors = _matrix(columns, inputs, row) if _is_matrix(columns, inputs) else _by_column(columns, inputs, row)
+    return document({"id": str(row), "inputs": tensors})
+
+
+def _is_matrix(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm]) -> bool:
+    if len(inputs) != 1:
+        return False
+    known = inputs[0].name in {each.name for each in columns}
+    return not known or (len(columns) > 1 and inputs[0].shape[-1:] == (len(columns),))
+
+
+def _matrix(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> list[dict[str, Any]]:
+    (form,) = inputs
+    values = [_said(each.values[row], form.datatype) for each in columns]
+    return [{"name": form.name, "shape": [1, len(values)], "datatype": form.datatype, "data": values}]
+
+
+def _by_column(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> list[dict[str, Any]]:
+    by_name = {each.name: each for each in columns}
+    forms = inputs or [TensorForm(name=each.name, datatype=_BY_KIND[each.kind], shape=(-1, 1)) for each in columns]
+    if any(form.name not in by_name for form in forms):
+        raise OtherInputsError
+    return [
+        {
+            "name": form.name,
+            "shape": [1] if len(form.shape) == 1 else [1, 1],
+            "datatype": form.datatype,
+            "data": [_said(by_name[form.name].values[row], form.datatype)],
+        }
+        for form in forms
+    ]
+
+
+def _said(value: Value, datatype: str) -> bool | int | float | str:
+    """A value as an element of a tensor."""
+    if datatype == "BYTES":
+        if isinstance(value, str):
+            return value
+        raise UnsaidError
+    number = INFINITE.get(value) if isinstance(value, str) else value
+    if number is None or not math.isfinite(number):
+        raise UnsaidError
+    if datatype == "BOOL" and isinstance(number, bool):
+        return number
+    if datatype.startswith("FP") and (datatype == "FP64" or abs(number) <= _LARGEST_FP32):
+        return float(number)
+    if datatype.startswith(("INT", "UINT")) and number == int(number):
+        return int(number)
+    raise UnsaidError
+
+
+# From a server's outputs to predictions as they are judged.
+
+_PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
+_PROBABILITY_NAMES_OF_RUNTIMES = frozenset({"predict_proba"})  # what MLServer's own runtimes call it
+_LABEL_NAMES = frozenset({"label", "labels", "output_label", "predict", "class", "classes", "predicted_label"})
+
+
+def predictions_of(answer: Answer, golden: Golden) -> tuple[float, ...] | Fault:
+    """What an answer to one row predicts, in the form of the golden requests' predictions; or what is wrong with it."""
+    tensor = _predicting(answer, golden.task)
+    if tensor is None:
+        return Fault(code=EndpointFault.OTHER_OUTPUTS)
+    values = _numbers(tensor)
+    found = None if values is None else _in_order(values, golden)
+    return Fault(code=EndpointFault.OTHER_SHAPE) if found is None else found
+
+
+def _predicting(answer: Answer, task: Task) -> OutputTensor | None:
+    """The output with the predictions: chosen as of an ONNX file."""
+    tensors = [each for each in answer.outputs if each.datatype.startswith(("FP", "BF"))]
+    names = _PROBABILITY_NAMES | _PROBABILITY_NAMES_OF_RUNTIMES
+    if len(tensors) > 1:
+        tensors = [each for each in tensors if each.name.casefold() in names] or tensors
+    if len(tensors) > 1 and task.is_classification:
+        tensors = [each for each in tensors if each.name.casefold() not in _LABEL_NAMES] or tensors
+    if not tensors and not task.is_classification:
+        tensors = [each for each in answer.outputs if each.datatype.startswith(("INT", "UINT"))]
+    return tensors[0] if len(tensors) == 1 else None
+
+
+def _numbers(tensor: OutputTensor) -> tuple[float, ...] | None:
+    """The numbers of a tensor of one row; None where it is of another shape, or holds something else."""
+    flat = _flat(tensor.data)
+    shape = tensor.shape
+    if not 1 <= len(shape) <= 2 or shape[0] != 1 or math.prod(shape) != len(flat):
+        return None
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in flat):
+        return None
+    try:
+        numbers = tuple(map(float, flat))
+    except OverflowError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
+
+
+def _flat(data: Sequence[Any]) -> list[Any]:
+    found: list[Any] = []
+    for each in data:
+        if isinstance(each, list | tuple):
+            found += _flat(each)
+        else:
+            found.append(each)
+    return found
+
+
+def _in_order(values: tuple[float, ...], golden: Golden) -> tuple[float, ...] | None:
+    """Numbers as the predictions of the golden requests are ordered; None where there are too many or too few."""
+    wanted, labels = len(golden.predictions[0]), golden.labels or golden.order
+    if golden.task is Task.BINARY:
+        if len(values) == 1:
+            return values
+        fits = len(values) == len(labels) == 2 and golden.classes[1] in labels
+        return (values[labels.index(golden.classes[1])],) if fits else None
+    if golden.task is Task.MULTICLASS:
+        if len(values) != len(labels) or not sum(values):
+            return None
+        whole = sum(values)  # as judged: each row sums to one
+        by_label = dict(zip(labels, values, strict=True))
+        return tuple(by_label.get(label, 0.0) / whole for label in golden.classes)
+    return values if len(values) == wanted else None
+
+
+# What the answers are worth together.
+
+
+class Reply(Record):
+    """What came of one request: predictions and how long they took, or why there are none."""
+
+    row: Count
+    predictions: tuple[float, ...] = ()
+    ms: NonNegative = 0.0
+    fault: Fault | None = None
+
+
+def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "", version: str = "") -> ControlSamples:
+    """Control samples from the replies to golden requests; a request without a reply is missing.
+
+    A request that was asked several times is equal only where every reply was.
+    """
+    allowed = allowed_elsewhere(golden)
+    unsaid = {each.row for each in replies if each.fault and each.fault.code is EndpointFault.UNSAID}
+    faulty = {each.row: each.fault for each in reversed(replies) if each.fault and each.row not in unsaid}
+    answered = [each for each in replies if each.fault is None and each.row not in faulty]
+    apart = dict.fromkeys((each.row for each in answered), 0.0)
+    beyond: set[int] = set()
+    for each in answered:
+        pairs = list(zip(golden.predictions[each.row], each.predictions, strict=True))
+        apart[each.row] = max(apart[each.row], *(abs(judged - found) for judged, found in pairs))
+        if any(abs(judged - found) > allowed(judged) for judged, found in pairs):
+            beyond.add(each.row)
+    times = sorted(each.ms for each in answered)
+    return ControlSamples(
+        requests=golden.rows,
+        equal=len(apart) - len(beyond),
+        different=len(beyond),
+        missing=golden.rows - len(unsaid) - len(apart),
+        unsaid=len(unsaid),
+        fault=next(iter(reversed(faulty.values())), None) or _all_unsaid(golden, len(unsaid)),
+        max_difference=max(apart.values(), default=None),
+        tolerance=min(allowed(judged) for row in golden.predictions for judged in row),
+        p50_ms=_quantile(times, 0.5),
+        p95_ms=_quantile(times, 0.95),
+        server=server,
+        version=version,
+    )
+
+
+def _all_unsaid(golden: Golden, unsaid: int) -> Fault | None:
+    return Fault(code=EndpointFault.UNSAID) if unsaid == golden.rows else None
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """A quantile of sorted numbers, between two of them as numpy has it."""
+    if not ordered:
+        return None
+    at = share * (len(ordered) - 1)
+    low = math.floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
