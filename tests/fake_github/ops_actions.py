@@ -11,7 +11,7 @@ from tests.fake_github.runs import Attempt, Job, Run, Workflow
 from tests.fake_github.state import Artifact, CheckRun, Repository, User
 from tests.fake_github.tokens import Token
 from tests.fake_github.workflow_file import WorkflowError, WorkflowFile
-from tests.fake_github.world import Delivery, World
+from tests.fake_github.world import Delivery, World, is_proposal
 
 MAX_DEPTH: Final = 3
 MAX_RERUNS: Final = 50
@@ -77,7 +77,7 @@ def _start(world: World, delivery: Delivery, seen: triggers.Target, file: Workfl
     world.runs[run.id] = run
     ahead = delivery.event == "workflow_run" and delivery.payload["action"] in AHEAD
     world.queue.insert(0 if ahead else len(world.queue), run)
-    if run.from_fork and repo.settings.get("approve_forks"):
+    if is_proposal(delivery) or (run.from_fork and repo.settings.get("approve_forks")):
         world.queue.remove(run)
         finish(world, run, "action_required", [])
     else:
@@ -154,8 +154,8 @@ def cancel(world: World, run: Run) -> None:
 
 
 def approve(world: World, run: Run) -> None:
-    """Somebody let a fork's run go."""
-    run.latest.status, run.latest.conclusion = "queued", None
+    """Somebody let a run go, of a fork or of a pull request that a workflow opened; it is theirs from now on."""
+    run.latest.status, run.latest.conclusion, run.latest.by_token = "queued", None, False
     world.queue.append(run)
     _tell(world, run, "requested")
 

@@ -31,6 +31,12 @@ class Delivery:
     by_token: bool
 
 
+def is_proposal(delivery: Delivery) -> bool:
+    """Whether a workflow's own token opened, reopened or pushed to a pull request: its runs wait for an approval."""
+    moved = delivery.payload.get("action") in {"opened", "reopened", "synchronize"}
+    return delivery.by_token and delivery.event == "pull_request" and moved
+
+
 @dataclass(eq=False, kw_only=True)
 class World:
     """Users, repositories, tokens, runs, events.
@@ -154,7 +160,7 @@ class World:
             by_token=token.kind == "workflow",
         )
         self.deliveries.append(delivery)
-        if not delivery.by_token or event in STARTS_ANYWAY:
+        if not delivery.by_token or event in STARTS_ANYWAY or is_proposal(delivery):
             for listener in list(self.listeners):
                 listener(delivery)
         return delivery

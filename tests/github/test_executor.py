@@ -280,7 +280,7 @@ class Finished:
         return Rerun(attempt=Attempt(run=self.run.id, number=2), subject=self.setting.subject())
 
     def do(self, operation: Operation) -> str:
-        return Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation)
+        return str(Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation))
 
 
 @pytest.fixture

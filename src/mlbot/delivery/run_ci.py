@@ -20,7 +20,7 @@ from mlbot.events.github import Login
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub
-from mlbot.github.comments import edit_thread, find_thread, open_thread, upsert
+from mlbot.github.comments import upsert
 from mlbot.github.deployments import (
     DeploymentState,
     ReleasePage,
@@ -30,6 +30,7 @@ from mlbot.github.deployments import (
     set_deployment_state,
     show_deployment,
 )
+from mlbot.github.issues import edit_thread, find_thread, open_thread
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.transport import uploader
 from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry

@@ -1,7 +1,6 @@
-"""The bot's comments and issues, one for each marker, edited in place; and whether a person's comment was edited."""
+"""The bot's comments, one for each marker, edited in place; and whether a person's comment was edited."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
@@ -9,7 +8,7 @@ from typing import TypeVar
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
 from mlbot.events.github import Comment, Edits, PullRequest, moment
-from mlbot.github.api import GRAPHQL, GitHub, comment_of, number_of, pull_request_of, text_of
+from mlbot.github.api import GRAPHQL, GitHub, comment_of, pull_request_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, Request, UnavailableError
 from mlbot.lib.record import Sha
 from mlbot.protocol.marker import carries, read_stamp
@@ -113,76 +112,6 @@ def _compared(operation: UpsertComment, comment: Comment) -> int | None:
     if written.head != mine.head:
         return None
     return (written.attempt.order > mine.attempt.order) - (written.attempt.order < mine.attempt.order)
-
-
-# The issue that is a version's thread: opened once by the bot, found again by its marker, edited in place.
-
-_ISSUE_ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thread:
-    """An issue of the bot's."""
-
-    number: int
-    body: str
-    open: bool
-
-
-def find_thread(github: GitHub, label: str, marker: str) -> Thread | None:
-    """The bot's oldest issue whose last line starts with the marker, open or closed."""
-    return next(_threads(github, label, marker), None)
-
-
-def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: str) -> Thread:
-    """The bot's issue with this marker, opened if there is none; two at once agree on the older one."""
-    for _ in range(_ISSUE_ROUNDS):
-        found = find_thread(github, label, marker)
-        if found is not None:
-            return found
-        try:
-            _create_issue(github, {"title": title, "body": body, "labels": [label]})
-        except UnavailableError:
-            continue  # perhaps it was opened: look again
-        oldest, *others = list(_threads(github, label, marker))
-        for other in others:
-            _edit_issue(github, other.number, {"state": "closed", "state_reason": "not_planned"})
-        return oldest
-    raise UnavailableError(f"nobody knows whether the issue {title!r} was opened", hint="Run the job again.")
-
-
-def edit_thread(github: GitHub, thread: Thread, body: str, *, open_: bool) -> None:
-    """Bring an issue's words and state up to date; nothing is sent where they are so already."""
-    if thread.body == body and thread.open == open_:
-        return
-    _edit_issue(github, thread.number, {"body": body, "state": "open" if open_ else "closed"})
-
-
-def _threads(github: GitHub, label: str, marker: str) -> Iterator[Thread]:
-    """Oldest first: the list comes newest first, and issue numbers count up."""
-    request = github.request("GET", "/issues", query={"labels": label, "state": "all", "creator": github.login})
-    listed = [raw for raw in github.transport.pages(request) if dig(raw, "pull_request") is None]
-    found = [_thread(raw) for raw in listed if dig(raw, "user", "login") == github.login]
-    yield from sorted((each for each in found if carries(each.body, marker)), key=lambda each: each.number)
-
-
-def _thread(raw: object) -> Thread:
-    body = dig(raw, "body")
-    return Thread(
-        number=number_of(raw, "number"),
-        body=body.replace("\r\n", "\n") if isinstance(body, str) else "",
-        open=dig(raw, "state") == "open",
-    )
-
-
-def _create_issue(github: GitHub, fields: Mapping[str, object]) -> None:
-    raw = github.transport.json(github.request("POST", "/issues", fields, repeatable=False))
-    # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
-    github.known_login = text_of(raw, "user", "login")
-
-
-def _edit_issue(github: GitHub, number: int, fields: Mapping[str, object]) -> None:
-    github.transport.answer(github.request("PATCH", f"/issues/{number}", fields))
 
 
 _MOST_PULLS = 1_000  # of the open ones are looked through, those first that changed last

@@ -11,6 +11,7 @@ from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, ended
 from mlbot.events.github import Attempt, State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
+from mlbot.github.issues import Proposed, PushBranch, propose, upsert_issue
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
@@ -27,12 +28,14 @@ from mlbot.protocol.operations import (
     EndPending,
     Log,
     Operation,
+    ProposeChange,
     PushCharts,
     React,
     Rerun,
     SetStatus,
     TellNotRun,
     UpsertComment,
+    UpsertIssue,
     WriteSummary,
     describe,
 )
@@ -195,6 +198,7 @@ _ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyTy
         Dispatch: start,
         React: _react,
         UpsertComment: upsert,
+        UpsertIssue: upsert_issue,
         SetStatus: set_status,
         EndPending: end_pending,
         TellNotRun: tell_not_run,
@@ -216,6 +220,7 @@ class Published:
     unrecorded: MlbotError | None = None  # why the ledger could not be written
     unseen: RefusedError | None = None  # why looks could not be recorded, of which nobody may have seen anything yet
     charts: Sha | None = None
+    proposals: dict[str, Proposed] = field(default_factory=dict)  # by branch
 
     def told(self, operation: Operation) -> Operation:
         """An operation by what became of those before it: no status says more than what was written."""
@@ -240,6 +245,7 @@ class Executor:
     runner: Runner
     append: Append
     push: Push
+    push_branch: PushBranch = lambda _: False
 
     def apply(self, operations: Sequence[Operation]) -> Published:
         """Do all operations, one failure stopping no other: a comment that cannot be written leaves a status to set."""
@@ -254,6 +260,9 @@ class Executor:
             else:
                 if isinstance(operation, PushCharts):
                     published.charts = done
+                elif isinstance(operation, ProposeChange):
+                    published.proposals[operation.branch] = done
+                    published.done.append((operation.kind, done.state))
                 elif done:
                     published.done.append((operation.kind, done))
         self._settle_looks(published)
@@ -285,7 +294,7 @@ class Executor:
             published.lost |= not isinstance(error, InvalidRequestError | NotFoundError)
         self.runner.say(f"Could not {describe(operation)}: {error.what}")
 
-    def do(self, operation: Operation) -> str:
+    def do(self, operation: Operation) -> Any:
         """Do one operation; what became of it."""
         if act := _ON_GITHUB.get(type(operation)):
             return act(self.github, operation)
@@ -293,6 +302,8 @@ class Executor:
             case AppendLedger():
                 self.append(operation.entries)
                 return "appended"
+            case ProposeChange():
+                return propose(self.github, operation, self.push_branch)
             case PushCharts():
                 return self.push({path: svg.encode() for path, svg in operation.files.items()})
             case WriteSummary():

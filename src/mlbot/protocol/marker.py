@@ -1,7 +1,7 @@
 """Whose words a comment or a status is: the attempt that wrote it, hidden where people do not look."""
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from mlbot.events.github import Attempt, RepositoryName, WebUrl
 from mlbot.lib.constants import CONFIG_FILE
@@ -67,6 +67,40 @@ def read_stamp(body: str, marker: str) -> Stamp | None:
     if found is None or len(found["head"]) not in {40, 64}:
         return None
     return Stamp(attempt=_attempt(found), head=found["head"])
+
+
+_ALARM = re.compile(
+    r"<!-- mlbot:alarm version=(?P<version>[A-Za-z0-9.+%]{1,200}) since=(?P<since>\d{4}-\d{2}-\d{2}|none) "
+    r"day=(?P<day>\d{4}-\d{2}-\d{2}) -->"
+)
+
+
+class AlarmStamp(Record):
+    """Which day of a model in production an issue or a pull request speaks of, and which alarm."""
+
+    version: str  # that was live
+    since: str | None  # the first day of the alarm; None: the model is well
+    day: str
+
+    @property
+    def alarm(self) -> tuple[str, str | None]:
+        """What tells one alarm from another: another version's is another one."""
+        return self.version, self.since
+
+    @property
+    def text(self) -> str:
+        """As it stands behind a marker."""
+        return f"<!-- mlbot:alarm version={in_marker(self.version)} since={self.since or 'none'} day={self.day} -->"
+
+
+def read_alarm(body: str, marker: str) -> AlarmStamp | None:
+    """The stamp in the last line of an issue that carries the marker; None where it has none."""
+    line = last_line_of(body)
+    found = _ALARM.fullmatch(line.removeprefix(marker)) if line.startswith(marker) else None
+    if found is None:
+        return None
+    since = None if found["since"] == "none" else found["since"]
+    return AlarmStamp(version=unquote(found["version"]), since=since, day=found["day"])
 
 
 def with_attempt(url: str, attempt: Attempt) -> str:

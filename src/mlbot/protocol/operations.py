@@ -8,11 +8,12 @@ from pydantic import Field, StringConstraints
 from mlbot.events.github import Attempt, Id, RefName, State, WebUrl
 from mlbot.ledger.entries import Entry
 from mlbot.lib.constants import DESCRIPTION_LIMIT
-from mlbot.lib.record import Count, Record, Sha
+from mlbot.lib.record import Count, Digest, Record, Sha
 from mlbot.protocol.decision import PullRequestSubject, Subject
-from mlbot.protocol.marker import Stamp
+from mlbot.protocol.marker import AlarmStamp, Stamp
 
 COMMENT_LIMIT = 65_536  # GitHub's longest comment, in characters; more is refused with 422
+TITLE_LIMIT = 256  # and its longest title
 
 
 class Level(StrEnum):
@@ -33,6 +34,35 @@ class UpsertComment(Record):
     """Ends in the marker, with the stamp behind it where there is one."""
     stamp: Stamp | None = None  # None: whoever writes last is right
     subject: PullRequestSubject | None = None  # what has to be true still when the comment is written; None: nothing
+
+
+class UpsertIssue(Record):
+    """Keep one issue of the bot up to date: open it where it is wanted and there is none, else edit it in place."""
+
+    kind: Literal["issue"] = "issue"
+    label: str
+    marker: str  # what its last line starts with; only the bot's own issues that carry it are touched
+    title: Annotated[str, StringConstraints(min_length=1, max_length=TITLE_LIMIT)]
+    body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
+    """Ends in the marker with the stamp behind it."""
+    stamp: AlarmStamp
+    open: bool
+
+
+class ProposeChange(Record):
+    """Open a pull request with files of the guarded branch changed, unless there is one on the same alarm."""
+
+    kind: Literal["proposal"] = "proposal"
+    repository: WebUrl  # its page
+    base: RefName
+    tip: Sha  # of the base: what the files are changed on
+    branch: RefName  # mlbot's own
+    files: dict[str, Digest]  # what they become, by path; the bytes are where the executor finds them
+    message: str
+    marker: str
+    title: Annotated[str, StringConstraints(min_length=1, max_length=TITLE_LIMIT)]
+    body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
+    stamp: AlarmStamp
 
 
 class SetStatus(Record):
@@ -147,6 +177,8 @@ class React(Record):
 
 Operation = Annotated[
     UpsertComment
+    | UpsertIssue
+    | ProposeChange
     | SetStatus
     | EndPending
     | TellNotRun
@@ -166,8 +198,8 @@ Operation = Annotated[
 def describe(operation: Operation) -> str:
     """An operation in a line, for a dry run and for the log."""
     match operation:
-        case UpsertComment():
-            return f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
+        case UpsertComment() | UpsertIssue() | ProposeChange():
+            return _describe_text(operation)
         case SetStatus():
             status = f"{operation.state}: {operation.description}"
             return f"set the status {operation.context} of {operation.subject.sha[:10]} to {status}"
@@ -179,6 +211,17 @@ def describe(operation: Operation) -> str:
             return _describe_local(operation)
         case EndPending() | TellNotRun() | Rerun() | CancelRun() | Dispatch() | React():
             return _describe_effect(operation)
+
+
+def _describe_text(operation: UpsertComment | UpsertIssue | ProposeChange) -> str:
+    match operation:
+        case UpsertComment():
+            return f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
+        case UpsertIssue():
+            return f"bring the issue {operation.title!r} up to date ({'open' if operation.open else 'closed'})"
+        case ProposeChange():
+            files = _several(len(operation.files), "file", "files")
+            return f"propose {files} from {operation.branch} to {operation.base}: {operation.title}"
 
 
 def _describe_local(operation: WriteSummary | Annotate | Log) -> str:

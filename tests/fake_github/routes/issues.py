@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.fake_github import events, facts, facts_issues, ops_issues
-from tests.fake_github.errors import invalid, not_found
+from tests.fake_github.errors import Refusal, invalid, not_found
 from tests.fake_github.messages import Call, Reply, Route, paged, route
 from tests.fake_github.state import Comment, Issue, Reaction
 
@@ -12,7 +12,14 @@ def _issue(call: Call) -> Issue:
     found = call.repo.issues.get(call.number("issue_number"))
     if found is None:
         raise not_found()
+    if found.pull is None:
+        _issues_on(call)
     return found
+
+
+def _issues_on(call: Call) -> None:
+    if call.repo.settings.get("has_issues") is False:
+        raise Refusal(410, "Issues are disabled for this repo")
 
 
 def _comment(call: Call) -> Comment:
@@ -28,9 +35,13 @@ def list_issues(call: Call) -> Reply:
     found = [
         one
         for one in reversed(call.repo.issues.values())
-        if state in {"all", one.state} and labels <= set(one.labels) and _by(call, one)
+        if state in {"all", one.state} and labels <= set(one.labels) and _by(call, one) and _shown(call, one)
     ]
     return paged(found, lambda one: facts_issues.issue(call.world, call.repo, one))
+
+
+def _shown(call: Call, one: Issue) -> bool:
+    return one.pull is not None or call.repo.settings.get("has_issues") is not False
 
 
 def _by(call: Call, one: Issue) -> bool:
@@ -44,6 +55,7 @@ def get_issue(call: Call) -> Reply:
 
 def create_issue(call: Call) -> Reply:
     """POST an issue."""
+    _issues_on(call)
     issue = ops_issues.open_issue(call.world, call.repo, call.holder, str(call.body["title"]), call.body.get("body"))
     if call.body.get("labels"):
         ops_issues.set_labels(call.world, call.repo, call.holder, issue, _names(call.body["labels"]))

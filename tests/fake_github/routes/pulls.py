@@ -1,7 +1,7 @@
 """Pull requests."""
 
 from tests.fake_github import facts, facts_issues, ops_merge, ops_pulls
-from tests.fake_github.errors import not_found
+from tests.fake_github.errors import Refusal, not_found
 from tests.fake_github.messages import Call, Reply, Route, paged, route
 from tests.fake_github.state import Issue, Pull
 
@@ -36,8 +36,10 @@ def get_pull(call: Call) -> Reply:
 
 
 def create_pull(call: Call) -> Reply:
-    """POST a pull request."""
+    """POST a pull request; a workflow's own token may where a setting lets it."""
     body = call.body
+    if call.holder.kind == "workflow" and not call.repo.settings.get("can_approve"):
+        raise Refusal(403, "GitHub Actions is not permitted to create or approve pull requests.")
     issue = ops_pulls.open_pull(
         call.world, call.repo, call.holder, head=body["head"], base=body["base"], title=body.get("title", ""),
         body=body.get("body"), draft=body.get("draft", False),

@@ -1,0 +1,67 @@
+"""A branch of mlbot's own with one commit on the guarded branch: made without a checkout, pushed over nobody's work."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlbot.errors import RefusedError
+from mlbot.git.command import git, signed, try_git
+from mlbot.git.remote import Remote, failure, list_refs
+from mlbot.lib.record import Sha
+
+_MODE = "100644"
+_THERE = "refs/mlbot/proposal"
+_AUTHOR = signed(0)["GIT_AUTHOR_EMAIL"]
+
+
+def commit_files(repository: Path, tip: Sha, files: Mapping[str, Path], message: str, when: int) -> Sha | None:
+    """A commit on `tip` with files replaced or added; None where it has them so. The same again is the same commit."""
+    with tempfile.TemporaryDirectory(prefix="mlbot-proposal-") as scratch:
+        extra = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        git(["read-tree", tip], repository, extra=extra)
+        for path, file in sorted(files.items()):
+            # As they are: a filter of the checkout's attributes could be a program.
+            blob = git(["hash-object", "-w", "--no-filters", "--", str(file)], repository).decode().strip()
+            entry = f"{_mode(repository, tip, path)},{blob},{path}"
+            git(["update-index", "--add", "--cacheinfo", entry], repository, extra=extra)
+        tree = git(["write-tree"], repository, extra=extra).decode().strip()
+    if tree == git(["rev-parse", f"{tip}^{{tree}}"], repository).decode().strip():
+        return None
+    return git(["commit-tree", tree, "-p", tip, "-m", message], repository, extra=signed(when)).decode().strip()
+
+
+def _mode(repository: Path, tip: Sha, path: str) -> str:
+    """A file's mode stays; a link or a submodule in its place is refused by whoever says which files may change."""
+    line = git(["ls-tree", "-z", tip, "--", path], repository).decode("utf-8", "replace")
+    return line.partition(" ")[0] if line.startswith("100") else _MODE
+
+
+def push_branch(repository: Path, remote: Remote, branch: str, commit: Sha) -> None:
+    """Push a commit as a branch that is not there, or that holds nothing but an earlier commit of mlbot's.
+
+    Raises:
+        RefusedError: it has somebody else's commits, or the token or a rule forbids it; else as `failure` says.
+    """
+    ref = f"refs/heads/{branch}"
+    there = list_refs(remote, repository, ref).get(ref)
+    if there == commit:
+        return
+    if there is not None and not _is_own(repository, remote, ref, commit):
+        raise RefusedError(
+            f"the branch {branch} has commits that are not mlbot's",
+            hint=f"Merge or rename it; mlbot writes to it again once it is gone: git push origin :{branch}",
+        )
+    # Somebody may push in this very moment: then the remote refuses.
+    lease = f"--force-with-lease={ref}:{there or ''}"
+    done = remote.run(["push", "--porcelain", "--no-follow-tags", lease, remote.url, f"{commit}:{ref}"], repository)
+    if done.returncode != 0:
+        raise failure(done, "writing", branch)
+
+
+def _is_own(repository: Path, remote: Remote, ref: str, commit: Sha) -> bool:
+    """Whether what a branch has beyond the guarded one is one commit, and mlbot's."""
+    done = remote.run(["fetch", "--quiet", "--no-tags", remote.url, f"+{ref}:{_THERE}"], repository)
+    if done.returncode != 0:
+        raise failure(done, "reading", ref.removeprefix("refs/heads/"))
+    listed = try_git(["log", "--format=%ae", _THERE, f"^{commit}"], repository)
+    return listed.returncode == 0 and set(listed.stdout.decode("utf-8", "replace").split()) <= {_AUTHOR}
