@@ -8,7 +8,19 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.history_samples import approval, deployment, lock, look, release, request, sealed, waiver
+from tests.support.history_samples import (
+    approval,
+    deployment,
+    lock,
+    look,
+    profile,
+    reference,
+    release,
+    request,
+    sealed,
+    sketch,
+    waiver,
+)
 from tests.support.ledger_samples import digest, entry
 
 from mlbot.events.github import Attempt
@@ -22,6 +34,7 @@ from mlbot.ledger.queries import (
     live_on,
     locked,
     locks,
+    reference_of,
     release_of,
     releases,
     unfinished,
@@ -101,7 +114,10 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 
 
 def test_where_the_kinds_are() -> None:
-    made: list[Entry] = [entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed(), look()]
+    made: list[Entry] = [
+        *(entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed(), look()),
+        *(reference(), profile()),
+    ]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
         f"v1/verdict/adult-income/{digest(1)[7:9]}",
@@ -113,7 +129,34 @@ def test_where_the_kinds_are() -> None:
         "v1/request/7",
         "v1/sealed/adult-income",
         f"v1/look/{digest(5)[7:39]}/12.77",
+        "v1/reference/adult-income/1.0.0",
+        f"v1/profile/{digest(50)[7:39]}",
     ]
+
+
+def test_of_references_and_profiles_the_first_counts() -> None:
+    other = sketch().model_copy(update={"left_out": 3})
+    assert path_of(reference()) == path_of(reference(sketch=other))
+    assert path_of(reference()) != path_of(reference(digest=digest(101)))
+    again = profile().profile.model_copy(update={"sketch": other})
+    assert path_of(profile()) == path_of(profile(profile=again, commit="9" * 40))
+    assert path_of(profile()) != path_of(profile(model="churn"))
+    for each in (reference(), profile()):
+        assert read_files({path_of(each): canonical(each)}).entries == (each,)
+
+
+def test_the_reference_of_a_release_is_of_its_very_bytes() -> None:
+    ledger = [reference("1.1.0"), reference(), reference(digest=digest(101)), reference(model="churn")]
+    assert reference_of(ledger, release()) == reference()
+    assert reference_of(ledger, release(digest=digest(7))) is None
+    assert reference_of(ledger[1:], release("1.1.0")) is None
+
+
+def test_a_verdict_says_the_data_that_it_is_about_or_that_nobody_knows() -> None:
+    assert b'"data"' not in canonical(entry())
+    for data in ({}, {"data/train.csv": digest(50)}):
+        one = entry(data=data)
+        assert read_files({path_of(one): canonical(one)}).entries == (one,)
 
 
 BEFORE = (

@@ -201,10 +201,12 @@ def test_a_ledger_that_was_replaced_is_said_until_it_is_put_back(
     ask(story, "restore --dry-run")
     out = capsys.readouterr().out
     assert "mlbot-ledger would be at" in out
-    assert re.search(r"back +2 approvals, 6 deployments, 1 lock, 2 releases, 2 verdicts, 1 waiver\n", out)
+    assert re.search(
+        r"back +2 approvals, 6 deployments, 1 lock, 1 profile, 1 reference, 2 releases, 2 verdicts, 1 waiver\n", out
+    )
     assert "from   what this clone knew" in out
     found = answer(story, "restore", capsys)
-    assert (found["changed"], len(found["files"]), found["dry_run"]) == (True, 14, False)
+    assert (found["changed"], len(found["files"]), found["dry_run"]) == (True, 16, False)
     ask(story, "list --fetch")
     out = capsys.readouterr().out
     assert "v3.0.0" in out

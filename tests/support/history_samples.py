@@ -9,6 +9,8 @@ from typing import Any
 from tests.support.git_samples import Sandbox, make
 from tests.support.ledger_samples import digest, entry
 
+from mlbot.data.sketch import Column, Counts, Profile, Sketch, SketchKind, Tally
+from mlbot.data.sketch import ColumnType as SketchedType
 from mlbot.events.github import Attempt
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
@@ -20,6 +22,8 @@ from mlbot.ledger.entries import (
     Environment,
     LockEntry,
     LookEntry,
+    ProfileEntry,
+    ReferenceEntry,
     ReleaseEntry,
     RequestEntry,
     SealedEntry,
@@ -156,6 +160,59 @@ def sealed(sequence: int = 1, **changes: Any) -> SealedEntry:
     return SealedEntry(**(fields | changes))
 
 
+def sketch() -> Sketch:
+    """Of a hundred rows with an age, a town and a label, and of answers to them."""
+    return Sketch(
+        features=(
+            Column(name="age", kind=SketchKind.NUMBER, edges=(30.5, 50.0)),
+            Column(name="town", kind=SketchKind.CATEGORY, values=("Bonn", "Köln"), distinct=9),
+        ),
+        targets=(Column(name="income", kind=SketchKind.CATEGORY, values=("no", "yes"), distinct=2),),
+        answers=(Column(name="probability", kind=SketchKind.NUMBER, edges=(0.25,)),),
+        looked_at=100,
+        counts=Counts(
+            rows=100,
+            features=(Tally(counts=(30, 40, 28), missing=2), Tally(counts=(50, 40, 10))),
+            targets=(Tally(counts=(75, 25, 0)),),
+            answers=(Tally(counts=(70, 30)),),
+        ),
+    )
+
+
+def reference(version: str = "1.0.0", **changes: Any) -> ReferenceEntry:
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "version": version,
+        "digest": digest(100),
+        "sketch": sketch(),
+        "time": "2026-11-20T16:00:00Z",
+    }
+    return ReferenceEntry(**(fields | changes))
+
+
+def profile(number: int = 50, **changes: Any) -> ProfileEntry:
+    """Of the file that the first release was trained on."""
+    made = Profile(
+        part="train",
+        path="data/train.csv",
+        digest=digest(number),
+        content=digest(1000 + number),
+        columns=tuple(
+            SketchedType(name=name, type=kind)
+            for name, kind in (("age", "number"), ("town", "text"), ("income", "text"))
+        ),
+        sketch=sketch(),
+    )
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "profile": made,
+        "commit": COMMIT,
+        "branch": "main",
+        "time": "2026-11-18T08:00:00Z",
+    }
+    return ProfileEntry(**(fields | changes))
+
+
 def waiver(key: int = 1, **changes: Any) -> WaiverEntry:
     fields: dict[str, Any] = {
         "model": MODEL,
@@ -230,12 +287,15 @@ _ASSIGNED = (
 def _entries(commits: Sequence[str], objects: Sequence[str]) -> list[Entry]:
     later = {"version": "1.1.0", "digest": digest(200)}
     return [
-        entry(run=7, commit=commits[0]),
-        entry(run=8, commit=commits[1], key=digest(2), digest=digest(200)),
+        profile(commit=commits[0]),
+        entry(run=7, commit=commits[0], data={"data/train.csv": digest(50)}),
+        entry(run=8, commit=commits[1], key=digest(2), digest=digest(200), data={"data/train.csv": digest(51)}),
         waiver(),
+        reference(),
         release("1.0.0", commit=commits[0], tag_object=objects[0], time="2026-11-18T09:00:00Z"),
         release(
             **later,
+            data={"data/train.csv": digest(51)},
             commit=commits[1],
             key=digest(2),
             tag_object=objects[1],

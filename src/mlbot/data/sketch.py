@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mlbot.lib.record import Count, Record, document
+from mlbot.lib.record import Count, Digest, Record, document
 
 MOST_COLUMNS = 64  # features; of targets and of answers `MOST_BESIDE` each
 MOST_BESIDE = 16
@@ -174,3 +174,25 @@ def nothing_of(features: tuple[Column, ...], targets: tuple[Column, ...], answer
 def size_of(record: Record) -> int:
     """How many bytes a record takes in the ledger."""
     return len(document(record.model_dump(mode="json")))
+
+
+class ColumnType(Record):
+    """A column of a file, and as what it is read."""
+
+    name: Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+    type: Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+
+
+MOST_TYPES = 256
+
+
+class Profile(Record):
+    """What a data file holds: its columns, how many rows it has, and their sketch."""
+
+    part: Literal["train", "holdout"]
+    path: Annotated[str, StringConstraints(max_length=1_000)]  # where it was
+    digest: Digest  # as the lineage of a training has it; of a holdout that of its bytes
+    content: Digest  # sha256 of its bytes
+    columns: Annotated[tuple[ColumnType, ...], Field(max_length=MOST_TYPES)]
+    more_columns: Count = 0
+    sketch: Sketch

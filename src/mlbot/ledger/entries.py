@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from mlbot.data.sketch import Profile, Sketch
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
@@ -176,6 +177,9 @@ class VerdictEntry(_OfModel):
     recipe: Digest | None = None  # of all that decides that: the content without the training data
     anchors: tuple[AnchorAsked, ...] | None = None  # of each gate that has one; None where none was asked
     gates: tuple[GateAsked, ...] | None = None  # None in what an earlier mlbot wrote
+    data: dict[str, Digest] | None = None
+    """Digest of each data file that the file which ships was trained on, by its path, as its lineage has it; None where
+    an earlier mlbot wrote it, or there is no lineage."""
     time: Time
 
     @property
@@ -517,6 +521,55 @@ def artifact_of_look(artifact: Digest) -> str:
     return artifact.removeprefix("sha256:")[:16]
 
 
+class ReferenceEntry(_OfModel, Served):
+    """What a version's holdout looked like, and what the version answered to it, for what watches it in production.
+
+    There is one of a version's bytes: the first that was written.
+    """
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["reference"] = "reference"
+    sketch: Sketch
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return self.version
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """By version."""
+        return Version.parse(self.version).order
+
+
+class ProfileEntry(Record):
+    """What a data file holds, by the digest that lineages have of it. There is one for each model that reads it."""
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["profile"] = "profile"
+    model: Name
+    profile: Profile
+    commit: Sha  # of the guarded branch, whose verdict it was made with
+    branch: RefName
+    time: Time
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under: the file."""
+        return rows_of(self.profile.digest)
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in: a file has few of them."""
+        return ""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """By whose it is; there is no other order among them."""
+        return self.model, self.profile.part
+
+
 Entry = Annotated[
     VerdictEntry
     | WaiverEntry
@@ -526,11 +579,25 @@ Entry = Annotated[
     | LockEntry
     | RequestEntry
     | SealedEntry
-    | LookEntry,
+    | LookEntry
+    | ReferenceEntry
+    | ProfileEntry,
     Field(discriminator="kind"),
 ]
 
-Kind = Literal["verdict", "waiver", "release", "deployment", "approval", "lock", "request", "sealed", "look"]
+Kind = Literal[
+    "verdict",
+    "waiver",
+    "release",
+    "deployment",
+    "approval",
+    "lock",
+    "request",
+    "sealed",
+    "look",
+    "reference",
+    "profile",
+]
 
 KINDS: tuple[Kind, ...] = (
     "verdict",
@@ -542,14 +609,17 @@ KINDS: tuple[Kind, ...] = (
     "request",
     "sealed",
     "look",
+    "reference",
+    "profile",
 )
 
 _OF_JUDGED = frozenset(
     {
         *("training", "duration_s", "report", "policy", "tip", "compared", "deterministic", "recipe", "branch"),
-        *("anchors", "gates"),
+        *("anchors", "gates", "data"),
     }
 )
+
 LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
     {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file", "sealed"})}
 )
@@ -610,12 +680,25 @@ def _path(entry: Entry, raw: bytes) -> str:
     The last such field is the entry's own: keys are sorted, nothing that stands after it has one, and quotes within a
     text are escaped. Of a look only the artifact: the first report of it is the look.
     """
-    if isinstance(entry, LookEntry):
-        return "/".join((_ROOT, entry.kind, entry.subject, entry.shard, f"{artifact_of_look(entry.artifact)}.json"))
+    if (name := _first_alone(entry)) is not None:
+        return "/".join(filter(None, (_ROOT, entry.kind, entry.subject, entry.shard, f"{name}.json")))
     before, _, after = raw.removesuffix(b"\n").rpartition(f',"{_WHEN}":"{entry.time}"'.encode())
     identity = hashlib.sha256(before + after).hexdigest()
     parts = (_ROOT, entry.kind, entry.subject, entry.shard, f"{identity}.json")
     return "/".join(part for part in parts if part)
+
+
+def _first_alone(entry: Entry) -> str | None:
+    """The name of an entry of which only the first counts; None where every other content is another entry."""
+    match entry:
+        case LookEntry():
+            return artifact_of_look(entry.artifact)
+        case ReferenceEntry():
+            return entry.digest.removeprefix("sha256:")
+        case ProfileEntry():
+            return f"{entry.model}.{entry.profile.part}"
+        case _:
+            return None
 
 
 def folders_of(kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> tuple[str, ...]:

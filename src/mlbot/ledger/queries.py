@@ -16,6 +16,8 @@ from mlbot.ledger.entries import (
     DeploymentEntry,
     Entry,
     LockEntry,
+    ProfileEntry,
+    ReferenceEntry,
     ReleaseEntry,
     SealedEntry,
     Time,
@@ -149,7 +151,18 @@ def _values(entry: VerdictEntry, metric: str, slice_: str | None) -> Sequence[fl
     return known if len(known) == len(of) else ()
 
 
-_E = TypeVar("_E", VerdictEntry, WaiverEntry, ReleaseEntry, DeploymentEntry, ApprovalEntry, LockEntry, SealedEntry)
+_E = TypeVar(
+    "_E",
+    VerdictEntry,
+    WaiverEntry,
+    ReleaseEntry,
+    DeploymentEntry,
+    ApprovalEntry,
+    LockEntry,
+    SealedEntry,
+    ReferenceEntry,
+    ProfileEntry,
+)
 
 
 def releases(entries: Iterable[Entry], model: Name | None = None) -> tuple[ReleaseEntry, ...]:
@@ -177,6 +190,13 @@ def final_releases(entries: Iterable[Entry], model: Name) -> tuple[ReleaseEntry,
 def release_of(entries: Iterable[Entry], model: Name, version: str) -> ReleaseEntry | None:
     """A version of a model, if it was released."""
     return next((each for each in releases(entries, model) if each.version == version), None)
+
+
+def reference_of(entries: Iterable[Entry], release: ReleaseEntry) -> ReferenceEntry | None:
+    """What a version's holdout looked like; None where nobody recorded it of these very bytes."""
+    named = (release.model, release.version, release.digest)
+    found = _sorted(entries, ReferenceEntry)
+    return next((each for each in found if (each.model, each.version, each.digest) == named), None)
 
 
 def deployments(
