@@ -381,8 +381,8 @@ def test_without_places_problems_have_no_lines() -> None:
         parse_config(Document(source="x", data=data))
     assert str(caught.value) == (
         "x: models.m: found 5 → "
-        "write a mapping with task, train, artifact, predict, evaluate, limits, data, slices, metrics, gates or "
-        "anchor\n"
+        "write a mapping with task, train, artifact, predict, evaluate, limits, data, slices, metrics, gates, "
+        "anchor or monitor\n"
         "1 problem in x"
     )
 
@@ -423,6 +423,8 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
     assert defaults == {
         "version": 1,
         "start": 2,
+        "days": 3,
+        "then": "none",
         "most": 10_000,  # of the last section that has it, as the next
         "timeout": "2m",
         "runs-on": "ubuntu-latest",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.history_samples import (
     approval,
+    day,
     deployment,
     lock,
     look,
@@ -66,6 +67,7 @@ one_entry = st.one_of(
     st.builds(approval, versions, environments, model=models, actor=st.sampled_from(["ada", "grace"]), time=times),
     st.builds(lock, st.integers(1, 4), environments, locked=st.booleans(), time=times),
 )
+some_day = st.builds(day, version=versions, requests=st.none() | st.integers(0, 9), time=times)
 some_look = st.builds(look, st.integers(1, 4), st.none() | st.integers(1, 3), time=times)
 some = st.lists(one_entry, max_size=12)
 
@@ -105,7 +107,7 @@ def test_a_bad_file_costs_itself_only(entries: list[Entry], bad: bytes) -> None:
     assert len(ledger.problems) == 1
 
 
-@given(one_entry | some_look)
+@given(one_entry | some_look | some_day)
 def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
     assert read_files({path_of(one): canonical(one)}).entries == (one,)
     assert path_of(one).startswith(folders_of(one.kind, one.subject))
@@ -116,7 +118,7 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 def test_where_the_kinds_are() -> None:
     made: list[Entry] = [
         *(entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed(), look()),
-        *(reference(), profile()),
+        *(reference(), profile(), day()),
     ]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
@@ -131,6 +133,7 @@ def test_where_the_kinds_are() -> None:
         f"v1/look/{digest(5)[7:39]}/12.77",
         "v1/reference/adult-income/1.0.0",
         f"v1/profile/{digest(50)[7:39]}",
+        "v1/day/adult-income/production",
     ]
 
 

@@ -17,6 +17,7 @@ from mlbot.git.remote import Remote
 from mlbot.git.tags import create_tag
 from mlbot.ledger.entries import (
     ApprovalEntry,
+    DayEntry,
     DeploymentEntry,
     Entry,
     Environment,
@@ -122,6 +123,19 @@ def look(artifact: int = 1, pull_request: int | None = 12, **changes: Any) -> Lo
         "time": "2026-11-20T20:00:00Z",
     }
     return LookEntry(**(fields | changes))
+
+
+def day(date: str = "2026-11-29", **changes: Any) -> DayEntry:
+    """What 500 requests of a day in production show."""
+    fields: dict[str, Any] = {
+        "model": MODEL,
+        "environment": "production",
+        "version": "1.0.0",
+        "date": date,
+        "requests": 500,
+        "time": "2026-11-30T01:00:00Z",
+    }
+    return DayEntry(**(fields | changes))
 
 
 def request(run: int = 7, **changes: Any) -> RequestEntry:

@@ -39,6 +39,7 @@ from mlbot.config.kinds import (
     read_number,
     whole,
 )
+from mlbot.config.monitor import Monitor, wrong_monitors
 from mlbot.config.predict import ANY_SIZE, ONNX_SIZE, Evaluate, Limits, Predict, wrong_predictor
 from mlbot.config.train import NOT_TRAINED, Brought, Train
 from mlbot.gates.metric import (
@@ -127,6 +128,8 @@ class Model(Section):
     anchor: Annotated[bool, kinds.FLAG] = True
     """Whether each `max_regression` also holds against an earlier model, the anchor, with one and a half margins, so
     that small losses do not add up."""
+    monitor: Annotated[Monitor | None, inside(Monitor)] = None
+    """Where the requests of production are logged, for `mlbot monitor`. Left out: nothing is watched."""
 
     @classmethod
     def rules(cls, context: Context) -> Iterator[Problem]:
@@ -342,6 +345,7 @@ class Config(Section):
         yield from _secrets_without_a_job(context)
         yield from _sealed_by_callers(context)
         yield from _shared_places(context)
+        yield from wrong_monitors(context)
         environments = context.inside("environments")
         named = ((name, value.get("after")) for name, value in environments.items() if isinstance(value, dict))
         after = {name: first for name, first in named if isinstance(first, str)}

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from mlbot.data.sketch import Profile, Sketch
+from mlbot.data.sketch import Counts, Profile, Sketch
 from mlbot.events.github import Attempt, Id, RefName, Text
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
@@ -506,6 +506,49 @@ class LookEntry(Record):
         return self.attempt.order
 
 
+Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+"""A day in UTC."""
+
+
+class LiveValue(Record):
+    """What a metric came to on the requests of a day whose labels are known."""
+
+    metric: str
+    value: float
+    error: Annotated[float, Field(ge=0)]  # standard error by the rows alone
+    rows: Count
+
+
+class DayEntry(_OfModel):
+    """What a day of production shows of the version that was live. Written once, when the day is over.
+
+    Labels that come later make an entry of their own, with `labelled` and what they tell alone.
+    """
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["day"] = "day"
+    environment: Name
+    version: VersionText
+    date: Date
+    requests: Count | None = None  # rows that were asked; None: the entry is of labels alone
+    errors: Count | None = None  # of them without an answer; None: answers are not logged
+    counts: Counts | None = None  # of all these rows, in the bins of the version's reference
+    labelled: Count | None = None  # rows whose label is known; None: nobody looked for labels
+    labels: Counts | None = None  # of the rows whose label is known: of their targets alone
+    live: tuple[LiveValue, ...] = ()
+    time: Time
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return self.environment
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """By the day, then by how many labels were known."""
+        return self.date, self.version, self.labelled or 0
+
+
 def rows_of(content: Digest) -> Name:
     """What looks at a holdout are filed under."""
     return content.removeprefix("sha256:")[:32]
@@ -581,7 +624,8 @@ Entry = Annotated[
     | SealedEntry
     | LookEntry
     | ReferenceEntry
-    | ProfileEntry,
+    | ProfileEntry
+    | DayEntry,
     Field(discriminator="kind"),
 ]
 
@@ -597,6 +641,7 @@ Kind = Literal[
     "look",
     "reference",
     "profile",
+    "day",
 ]
 
 KINDS: tuple[Kind, ...] = (
@@ -611,6 +656,7 @@ KINDS: tuple[Kind, ...] = (
     "look",
     "reference",
     "profile",
+    "day",
 )
 
 _OF_JUDGED = frozenset(
