@@ -1,10 +1,9 @@
-"""How a model in production does: a fold over the days that the ledger has."""
+"""How a model in production does, as the command line, the issue and the dashboard say it. Needs no heavy package."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 
-from mlbot.ledger.entries import Date, Entry
+from mlbot.ledger.entries import Date
 from mlbot.lib.record import Count, Name, Record
 from mlbot.lib.version import VersionText
 
@@ -18,6 +17,18 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # the day could not be looked at
 
 
+class Why(StrEnum):
+    """Why nothing can be told; the words are in templates/words/monitoring.yaml. A closed list."""
+
+    NOTHING_LIVE = "nothing-live"
+    CHANGED_OVER = "changed-over"  # another version went live on this day
+    NO_REFERENCE = "no-reference"
+    NOT_LOOKED_AT = "not-looked-at"  # the ledger has no entry of the day
+    NOT_LOGGED = "not-logged"  # no feature of the reference is in the logs
+    TOO_FEW_DAYS = "too-few-days"
+    TOO_FEW_REQUESTS = "too-few-requests"
+
+
 class Code(StrEnum):
     """What alarms. A closed list."""
 
@@ -25,7 +36,7 @@ class Code(StrEnum):
     SPREAD = "spread"  # they are further apart, or closer together
     SHARE = "share"  # a category, or a range of numbers, is more or less frequent
     MISSING = "missing"
-    UNSEEN = "unseen"  # values that the reference does not know
+    UNSEEN = "unseen"  # values that the reference does not know, or that are of another kind
     VOLUME = "volume"
     ERRORS = "errors"
     METRIC = "metric"  # a live metric is worse
@@ -47,7 +58,7 @@ class Finding(Record):
     code: Code
     part: Part
     column: str  # or the metric; empty for volume and errors
-    value: str = ""  # of `share`: the category, or which range of numbers
+    value: str = ""  # of shares: the category, or which range of numbers
     effect: float  # how far it is off, in standard deviations, as Cohen's h, or in the metric's unit
     limit: float  # how far it may be
     before: float | None = None  # a share, a metric, a number of requests: on the days before, or of the reference
@@ -58,23 +69,23 @@ class Finding(Record):
 
 
 class Health(Record):
-    """How a model in an environment does, as of the last day that was over."""
+    """How a model in an environment does, as of a day that is over."""
 
     schema_version: Literal["mlbot/health@1"] = "mlbot/health@1"
     model: Name
     environment: Name
-    version: VersionText | None  # that was live; None: none was
+    version: VersionText | None  # that was live; None: none was, or more than one
     day: Date
     state: State
-    why: str = ""  # a key of templates/words/monitoring.yaml: why nothing can be told
+    why: Why | None = None  # why nothing can be told
     detail: str = ""  # what could not be looked at, for people
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()  # what alarmed on the last day that was looked at; the furthest off first
     days: Count = 0  # of this version that were looked at
-    alarm_days: Count = 0  # days of alarm in a row, up to this one
-    requests: Count | None = None
+    alarm_days: Count = 0  # of them in a row, up to the last one, with an alarm
+    requests: Count | None = None  # of this day
+    figures: Count = 0  # that are looked at, and share the rate of false alarms
+    unlogged: tuple[str, ...] = ()  # features that no request has
 
-
-def health_of(entries: Iterable[Entry], model: Name, environment: Name, day: Date) -> Health:
-    """How a model does as of a day, by the days that the ledger has."""
-    del entries
-    return Health(model=model, environment=environment, version=None, day=day, state=State.UNKNOWN, why="nothing-live")
+    def unknown(self, detail: str) -> "Health":
+        """The same where the day could not be looked at."""
+        return self.model_copy(update={"state": State.UNKNOWN, "why": Why.NOT_LOOKED_AT, "detail": detail})

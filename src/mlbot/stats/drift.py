@@ -33,7 +33,8 @@ _BLOCKS = 4  # so many times `BASE` days say how much a figure moves
 _RHO = 0.5  # the correlation from one day to the next that is allowed for
 MOST_NOISE = 0.04
 """The most that rows alone may move what is compared, as a variance: that of 25 rows."""
-_LOOKS = {2: 365, 7: 150, 28: 50}  # of a year; those that overlap count for less
+_LOOKS = {2: 100, 7: 40, 28: 15}
+"""How many independent looks those of a year, which overlap, are worth; as simulated (`benchmarks.drift`)."""
 _STEADY = 3  # so many days in a row are far from the reference
 _SURE = 3.0  # standard errors that their rows alone do not explain
 
@@ -159,12 +160,12 @@ class _History:
         limit = np.maximum(self.floors, _quantile(self.share, window, freedom)[:, None] * error)
         mean = (sums[ends] - sums[starts]) / window
         away = mean - before
-        least = np.abs(away)
-        if window == 2:  # each of the two, on one side
-            each = np.stack([self.values[ends - 1], self.values[ends - 2]]) - before
-            least = np.where(np.sign(each[0]) == np.sign(each[1]), np.abs(each).min(axis=0), 0.0)
+        # Without the day that is furthest off: one day alone is no change. Of two days both have to be.
+        most = np.where(away > 0, _highest(self.values, window)[ends - 1], -_highest(-self.values, window)[ends - 1])
+        rest = (mean * window - most) / (window - 1) - before
+        least = np.where(np.sign(rest) == np.sign(away), np.minimum(np.abs(away), np.abs(rest)), 0.0)
         fits = (noise if window == 2 else noise / window) <= MOST_NOISE
-        return _Compared(ends=ends, before=before, away=away, limit=limit, beyond=(least > limit) & fits)
+        return _Compared(ends=ends, before=before, limit=limit, beyond=(least > limit) & fits)
 
     def _variance(self, starts: Indices, base: Indices) -> tuple[Floats, Floats]:
         """How much the figures move from day to day, (D, S), from up to `_BLOCKS` bases, and its degrees of freedom."""
@@ -191,7 +192,6 @@ class _Compared:
 
     ends: Indices  # (D,): the place after the window's last day
     before: Floats
-    away: Floats
     limit: Floats
     beyond: Mask
 
@@ -199,6 +199,16 @@ class _Compared:
 def _sums(values: Floats) -> Floats:
     """Running sums along the days, from 0."""
     return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+
+
+def _highest(values: Floats, window: int) -> Floats:
+    """The highest value of the days up to each, as many as a window has."""
+    found, span = values.copy(), 1
+    while span < window:
+        step = min(span, window - span)
+        found[step:] = np.maximum(found[step:], found[:-step])
+        span += step
+    return found
 
 
 @cache
@@ -222,7 +232,7 @@ def _followed(history: _History, figure: int) -> Iterator[Change]:
     """The changes of one figure, each with the days that it lasts taken out of what later days are compared with."""
     after = 0  # the first day that may be the next to alarm
     while (found := _first(history, after)) is not None:
-        place, window, before, effect, limit = found
+        place, window, before, limit = found
         start = _dated(history, place, window, before)
         end = _back(history, place, before, limit, window or _STEADY - 1)
         days = history.days
@@ -231,7 +241,7 @@ def _followed(history: _History, figure: int) -> Iterator[Change]:
             first=int(days[start]),
             noticed=int(days[place]),
             ended=None if end is None else int(days[end]),
-            effect=effect,
+            effect=float(history.values[start : place + 1, 0].mean()) - before,
             limit=limit,
             before=before,
             window=window,
@@ -242,20 +252,19 @@ def _followed(history: _History, figure: int) -> Iterator[Change]:
         history = history.without(start, end)
 
 
-def _first(history: _History, after: int) -> tuple[int, int, float, float, float] | None:
-    """The first day from `after` on that alarms: its place, the window, what was before, the effect, the limit."""
-    found: list[tuple[int, int, float, float, float]] = []
+def _first(history: _History, after: int) -> tuple[int, int, float, float] | None:
+    """The first day from `after` on that alarms: its place, the window, what was before, the limit."""
+    found: list[tuple[int, int, float, float]] = []
     for window in WINDOWS:
         compared = history.compared(window)
         for row in np.flatnonzero(compared.beyond[:, 0]):
             place = int(compared.ends[row]) - 1
             if history.days[place] >= after:
-                before, away, limit = (float(each[row, 0]) for each in (compared.before, compared.away, compared.limit))
-                found.append((place, window, before, away, limit))
+                found.append((place, window, float(compared.before[row, 0]), float(compared.limit[row, 0])))
                 break
     for place in map(int, np.flatnonzero(history.steady[:, 0])):
         if history.days[place] >= after:
-            found.append((place, 0, 0.0, float(history.values[place, 0]), float(history.far[0])))
+            found.append((place, 0, 0.0, float(history.far[0])))
             break
     return min(found, default=None)
 
