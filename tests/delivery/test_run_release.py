@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 from tests.support import releases, tiny
-from tests.support.releases import World
+from tests.support.history_samples import sketch
+from tests.support.releases import World, digest_of
 
-from mlbot.delivery.messages import first_environments, released_already
-from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.messages import first_environments, message_release, released_already
+from mlbot.delivery.release import ReleaseReason, ReleaseResult, Unwatched
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.delivery.run_release import ReleaseRequest, release
-from mlbot.gates.outcome import Outcome
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.tags import read_tags
-from mlbot.ledger.entries import ReleaseEntry
+from mlbot.ledger.entries import ReferenceEntry, ReleaseEntry
 from mlbot.lib.record import Digest
 from mlbot.protocol.golden import Golden
 from mlbot.registry.tags import Registry
 from mlbot.registry.views import view
+from mlbot.report.report import ModelReport, document_of
+from mlbot.verdict.verdict import ModelVerdict
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 
@@ -51,6 +55,74 @@ def test_the_first_release(world: World) -> None:
     world.context().update_checkout()
     assert world.sandbox.git("tag", "--list") == "tiny@v1.0.0"
     assert world.sandbox.git("rev-parse", "origin/mlbot-ledger")
+
+
+def references(world: World) -> list[ReferenceEntry]:
+    return [each for each in world.entries() if isinstance(each, ReferenceEntry)]
+
+
+def stored_report(world: World, **fields: object) -> Digest:
+    """A stored report on the model, as a judge leaves one."""
+    verdict = ModelVerdict(model="tiny", outcome=Outcome.PASS, reason=Reason.ALL_GATES_PASS)
+    raw = document_of(ModelReport(model="tiny", task=Task.BINARY, verdict=verdict, **fields))  # type: ignore[arg-type]  # a table's
+    return stored(world, raw)
+
+
+def stored(world: World, raw: bytes) -> Digest:
+    file = world.folder / "document"
+    file.write_bytes(raw)
+    world.context().store.put(digest_of(raw), file)
+    return digest_of(raw)
+
+
+def test_a_release_has_the_reference_of_its_verdict(world: World) -> None:
+    world.commit(tiny.params(offset=1000))
+    world.judge(1000, report=stored_report(world, reference=sketch()))
+    result = ask(world)
+    assert result.entry
+    assert result.unwatched is None
+    (found,) = references(world)
+    assert (found.model, found.version, found.digest) == ("tiny", "1.0.0", result.entry.digest)
+    assert found.sketch == sketch()
+    assert ask(world).unwatched is None
+    assert references(world) == [found]
+
+
+@pytest.mark.parametrize("report", ["none", "older", "damaged", "gone"])
+def test_a_release_without_a_reference_says_so_and_gets_one_by_being_released_again(world: World, report: str) -> None:
+    made: dict[str, Callable[[], Digest | None]] = {
+        "none": lambda: None,
+        "older": lambda: stored_report(world),
+        "damaged": lambda: stored(world, b"{"),
+        "gone": lambda: digest_of(b"gone"),
+    }
+    world.commit(tiny.params(offset=1000))
+    world.judge(1000, report=made[report]())
+    result = ask(world)
+    assert (result.decision.reason, result.unwatched) == (ReleaseReason.RELEASABLE, Unwatched.OLDER)
+    assert "mlbot monitor cannot say" in message_release(result).sentence
+    assert ask(world, version="1.0.0").unwatched is Unwatched.OLDER
+    assert references(world) == []
+    world.judge(1000, report=stored_report(world, reference=sketch()))
+    assert ask(world, version="1.0.0", dry_run=True).unwatched is None
+    assert references(world) == []
+    assert ask(world, version="1.0.0").unwatched is None
+    assert [each.sketch for each in references(world)] == [sketch()]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("sketch: false", Unwatched.OFF), ("holdout: https://example.org/holdout.csv", Unwatched.HIDDEN)],
+)
+def test_no_reference_where_the_config_wants_none(world: World, line: str, why: Unwatched) -> None:
+    text = (world.sandbox.path / "mlbot.yaml").read_text()
+    old = "holdout: data/holdout.csv"
+    new = line if line.startswith("holdout") else f"{old}\n      {line}"
+    world.commit({"mlbot.yaml": text.replace(old, new)} | tiny.params(offset=1000))
+    world.judge(1000, report=stored_report(world, reference=sketch()))
+    result = ask(world)
+    assert (result.unwatched, references(world)) == (why, [])
+    assert ask(world).unwatched is why
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

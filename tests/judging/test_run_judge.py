@@ -308,6 +308,55 @@ def test_a_holdout_behind_a_url_is_fetched_once_for_all_baselines_and_models(
     assert fetched[2:] == ["memory://once/b.parquet"]
 
 
+@pytest.mark.parametrize(
+    ("sketch", "recorded", "hidden", "made"),
+    [
+        (None, True, False, True),
+        (None, False, False, False),  # a pull request's
+        (False, True, False, False),
+        (None, True, True, False),
+        (True, True, True, True),
+    ],
+)
+def test_a_verdict_of_the_guarded_branch_has_a_sketch_of_rows_and_answers(
+    tmp_path: Path, *, sketch: bool | None, recorded: bool, hidden: bool, made: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"a": rng.normal(size=200).astype(np.float32), "y": [0, 1] * 100})
+    frame.write_parquet(tmp_path / "holdout.parquet")
+    with fsspec.open("memory://sketched/h.parquet", "wb") as stream:
+        stream.write((tmp_path / "holdout.parquet").read_bytes())
+    files = [tmp_path / name for name in ("candidate.onnx", "baseline.onnx")]
+    for file, threshold in zip(files, (0.2, 0.6), strict=True):
+        file.write_bytes(with_own_rule({"a": 1.0}, threshold).SerializeToString())
+    setting: dict[str, object] = {"sketch": sketch}
+    request = labels_request(tmp_path, files, setting | ({"holdout": "memory://sketched/h.parquet"} if hidden else {}))
+    result = judge(replace(request, recorded=recorded), progress=lambda _: None)
+    assert (result.reference is not None) is made
+    if result.reference is not None:
+        assert result.reference.counts.targets[0].counts == (100, 100, 0)
+        label, probability = result.reference.counts.answers
+        positive = 1 / (1 + np.exp(-frame["a"].to_numpy()))
+        assert [each.name for each in result.reference.answers] == ["label", "probability"]
+        edges = result.reference.answers[1].edges
+        assert probability.counts == tuple(np.histogram(positive, [-np.inf, *edges, np.inf])[0])
+        assert sorted(label.counts[:2]) == sorted(((positive >= 0.5).sum(), (positive < 0.5).sum()))
+
+
+def test_a_sketch_that_cannot_be_made_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr("mlbot.ml.sketches.sketch_of_holdout", broken)
+    pl.DataFrame({"a": np.linspace(-2, 2, 200, dtype=np.float32), "y": [0, 1] * 100}).write_parquet(
+        tmp_path / "holdout.parquet"
+    )
+    file = tmp_path / "m.onnx"
+    file.write_bytes(with_own_rule({"a": 1.0}, 0.5).SerializeToString())
+    result = judge(replace(labels_request(tmp_path, [file, file], {}), recorded=True), progress=lambda _: None)
+    assert (result.reference, result.evidence.problem) == (None, None)
+
+
 @pytest.mark.parametrize("laptop", [False, True])
 def test_nothing_of_a_holdout_is_held_where_the_next_training_could_find_it(*, laptop: bool) -> None:
     config = Config(models=(labels_request(Path(), [Path(), Path()], {}).model,))

@@ -22,7 +22,8 @@ from mlbot.errors import Exit
 from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
 from mlbot.github.api import GitHub, open_heads
-from mlbot.ledger.entries import LookEntry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import LookEntry, ReferenceEntry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.queries import reference_of
 from mlbot.lib.record import canonical, digest
 from mlbot.protocol.decision import PullRequestSubject
 from mlbot.storage.store import open_store
@@ -430,6 +431,17 @@ def test_from_a_judged_tip_to_staging(fresh: World, capsys: pytest.CaptureFixtur
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=files, check=True)
     card = (files / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert all(part in card for part in ("## Intended use", "## Metrics", "`north`", "The slice rare has 20 rows"))
+
+    (reference,) = [each for each in fresh.entries() if isinstance(each, ReferenceEntry)]
+    assert reference_of(fresh.entries(), release) == reference
+    sketch = reference.sketch
+    assert json.loads(out)["unwatched"] is None
+    assert [each.name for each in sketch.answers] == ["label", "probability"]
+    assert [each.name for each in sketch.targets] == ["y"]
+    rows = len((fresh.sandbox.path / "data" / "holdout.csv").read_text().splitlines()) - 1
+    assert {rows} == {sketch.rows, *(each.own.rows for each in sketch.beside(sketch.counts))}
+    assert mlbot(capsys, "release", "tiny")[0] == Exit.OK
+    assert [each for each in fresh.entries() if isinstance(each, ReferenceEntry)] == [reference]
 
     assert mlbot(capsys, "promote", "tiny@v1.0.0", "staging")[0] == Exit.OK
     assert mlbot(capsys, "run", "--record")[0] == Exit.OK, "nothing is left to judge"

@@ -236,6 +236,16 @@ class Data(Section):
     """How the CSV files are written: separator, encoding, decimal mark, quotes, missing values.
     Left out: as the files show it; what is not certain is refused with the line to write."""
 
+    sketch: Annotated[bool | None, kinds.FLAG] = None
+    """Whether a sketch of the holdout and of the model's answers is recorded with a release, for what watches it in
+    production, and one of a data file with the verdict on its first training; no value of fewer than five rows is in a
+    sketch. Left out: yes; of a holdout behind a URL no."""
+
+    @property
+    def sketches_holdout(self) -> bool:
+        """Whether the ledger may have a sketch of the holdout: not by itself where only the judge can read that."""
+        return "://" not in self.holdout if self.sketch is None else self.sketch
+
     @property
     def timing(self) -> tuple[str, ...]:
         """The columns that say which row of a forecast a row is; features only where they are named so."""

@@ -107,7 +107,7 @@ def message_release(result: ReleaseResult, not_started: tuple[str, ...] = ()) ->
     return StatusMessage(
         state=RequestState.DONE,
         reason=decision.reason,
-        sentence=made if decision.go else released_already(result, github=True),
+        sentence=f"{made if decision.go else released_already(result, github=True)} {unwatched_text(result)}".strip(),
         hint=_phrase("release/deployment.j2", "not_started", entry, github=True) if not_started else "",
         copy_lines=tuple(each.text for each in promotions),
         version=(entry.model, entry.version),
@@ -120,6 +120,11 @@ def released_already(result: ReleaseResult, *, github: bool = False) -> str:
     macro = "would_restore" if result.dry_run else "restored"
     tags = _phrase("release/deployment.j2", macro, result.restored, github=github) if result.restored else ""
     return f"{sentence} {tags}".strip()
+
+
+def unwatched_text(result: ReleaseResult) -> str:
+    """What it means that a version has no reference; empty where it has one."""
+    return _phrase("release/deployment.j2", "unwatched", result.unwatched, github=True) if result.unwatched else ""
 
 
 def message_waiting(result: ReleaseResult) -> StatusMessage:

@@ -92,6 +92,15 @@ class ReleaseFacts(Record):
 ReleaseDecision = Decision[ReleaseReason]
 
 
+class Unwatched(StrEnum):
+    """Why a version has no reference, so that nothing in production can be compared with one. A closed list."""
+
+    OFF = "off"  # the config does not want it
+    HIDDEN = "hidden"  # only the judge can read the holdout, and the config does not ask for it
+    NO_ROWS = "no-rows"  # an evaluator has the items
+    OLDER = "older"  # the verdict has none: an earlier mlbot made it, or the rows could not be counted
+
+
 class ReleaseResult(Record):
     """What came of a release."""
 
@@ -101,6 +110,7 @@ class ReleaseResult(Record):
     dry_run: bool = False
     entry: ReleaseEntry | None = None  # the ledger's entry; None where nothing is released
     restored: tuple[str, ...] = ()  # tags that were deleted and are there again, or would be
+    unwatched: Unwatched | None = None  # why it has no reference; None: it has one, or is not released
 
 
 _NOT_PASSED = {

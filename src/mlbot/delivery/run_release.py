@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mlbot.config.schema import Model
+from mlbot.data.sketch import Sketch
 from mlbot.delivery.model_card import (
     CARD_FILE,
     GOLDEN_FILE,
@@ -20,12 +21,27 @@ from mlbot.delivery.model_card import (
     file_name,
     manifest,
 )
-from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, decide_release, latest
+from mlbot.delivery.release import ReleaseFacts, ReleaseResult, TagFacts, Unwatched, decide_release, latest
 from mlbot.delivery.run_sealed import ask_sealed, sealed_facts
 from mlbot.delivery.sealed import GATE, SealedAnswer, SealedFacts, answering, waiver_of
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
-from mlbot.ledger.entries import DeploymentEntry, Entry, ReleaseEntry, VerdictEntry, WaiverEntry
-from mlbot.ledger.queries import deployments, final_releases, latest_by_key, live, release_of, releases
+from mlbot.ledger.entries import (
+    DeploymentEntry,
+    Entry,
+    ReferenceEntry,
+    ReleaseEntry,
+    VerdictEntry,
+    WaiverEntry,
+)
+from mlbot.ledger.queries import (
+    deployments,
+    final_releases,
+    latest_by_key,
+    live,
+    reference_of,
+    release_of,
+    releases,
+)
 from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Name, Record, Sha, digest_of_stream
 from mlbot.lib.tree import TagRef
@@ -105,11 +121,32 @@ class _Release:
         tag = version_tag(facts.model, Version.parse(facts.version))
         result = ReleaseResult(facts=facts, decision=decision, tag=tag, dry_run=self.request.dry_run)
         if decision.go and not self.request.dry_run:
-            return result.model_copy(update={"entry": self._make(facts, tag, file)})
+            entry, unwatched = self._make(facts, tag, file)
+            return result.model_copy(update={"entry": entry, "unwatched": unwatched})
         if facts.released is None or decision.refused:
             return result
         restored = restore_tags(self.context, self.tags, self.entries, facts.released, dry_run=self.request.dry_run)
-        return result.model_copy(update={"entry": facts.released, "restored": restored})
+        unwatched = self._refer_again(facts.released)
+        return result.model_copy(update={"entry": facts.released, "restored": restored, "unwatched": unwatched})
+
+    def _refer_again(self, release: ReleaseEntry) -> Unwatched | None:
+        """Record the reference that a version lacks, where a verdict on its bytes has one by now."""
+        model = _model(self.context, release)
+        if model is None or reference_of(self.entries, release) is not None:
+            return None
+        found = _reference(self.context, model, release, self._rested_on(release))
+        if isinstance(found, Unwatched):
+            return found
+        if not self.request.dry_run:
+            self.context.record(found)
+        return None
+
+    def _rested_on(self, release: ReleaseEntry) -> tuple[VerdictEntry, ...]:
+        """The verdicts on a version's bytes, the one that it rests on first."""
+        known = [each for each in self.entries if isinstance(each, VerdictEntry)]
+        mine = [each for each in known if (each.key, each.digest) == (release.key, release.digest)]
+        own = (release.attempt, release.judge)
+        return tuple(sorted(mine, key=lambda each: ((each.attempt, each.judge) == own, each.order), reverse=True))
 
     def _next(self, registry: Registry, commit: Sha, verdict: VerdictEntry | None) -> Version:
         """The version that these bytes or this commit have already; else the next one.
@@ -205,7 +242,7 @@ class _Release:
         self.context.say(f"Verifying the bytes of {verdict.digest[:19]} in {self.context.store.url}")
         return self.context.fetch(verdict.digest, file)
 
-    def _make(self, facts: ReleaseFacts, name: str, file: Path) -> ReleaseEntry:
+    def _make(self, facts: ReleaseFacts, name: str, file: Path) -> tuple[ReleaseEntry, Unwatched | None]:
         """Golden requests into the store, the tag, the ledger: in this order, so that what is recorded is whole."""
         verdict = facts.verdict
         if verdict is None or verdict.digest is None:
@@ -215,14 +252,18 @@ class _Release:
             raise LookupError(f"{facts.model} was let through without a config")
         entry = self._entry(facts, verdict, self._golden(facts, model, file))
         entry = entry if model.is_onnx else entry.model_copy(update={"file": ANY_FILE})
+        reference = _reference(self.context, model, entry, (verdict,))
         self._waive(facts, verdict)
         self.context.say(f"Tagging {facts.commit[:10]} as {name}")
         tag = _tagged(self.tags, entry)
         if tag.commit_sha != facts.commit:
             raise NotEvaluatedError(f"the tag {name} was made at another commit meanwhile", hint="Run it again.")
         entry = entry.model_copy(update={"tag_object": tag.object_sha})
-        self.context.record(entry)
-        return entry
+        if isinstance(reference, Unwatched):
+            self.context.record(entry)
+            return entry, reference
+        self.context.record(entry, reference)
+        return entry, None
 
     def _waive(self, facts: ReleaseFacts, verdict: VerdictEntry) -> None:
         """Record who answers for the release in the place of sealed rows, before it is made."""
@@ -434,6 +475,33 @@ def _tag_facts(tag: TagRef | None) -> TagFacts | None:
 _MOST_DEPTH = 64
 
 
+def _reference(
+    context: RepositoryContext, model: Model, release: ReleaseEntry, verdicts: Iterable[VerdictEntry]
+) -> ReferenceEntry | Unwatched:
+    """What the judge saw of the holdout and of the answers, as it is stored with a verdict on these bytes; or why not.
+
+    Neither is the holdout read for it here, nor the model asked.
+    """
+    if model.evaluate is not None:
+        return Unwatched.NO_ROWS
+    if not model.data.sketches_holdout:
+        return Unwatched.HIDDEN if model.data.sketch is None else Unwatched.OFF
+    found = (_sketch(context.document(each.report)) for each in verdicts)
+    sketch = next((each for each in found if each is not None), None)
+    if sketch is None:
+        return Unwatched.OLDER
+    known = {name: getattr(release, name) for name in ("model", "version", "digest")}
+    return ReferenceEntry(**known, sketch=sketch, time=context.time)
+
+
+def _sketch(raw: bytes | None) -> Sketch | None:
+    """That of a stored report; None where there is none, or it cannot be read, which holds no release up."""
+    try:
+        return _read_report(raw).reference if raw else None
+    except MlbotError:
+        return None
+
+
 def write_release(
     context: RepositoryContext, release: ReleaseEntry, folder: Path, url: str | None = None
 ) -> Mapping[str, Path]:
@@ -487,7 +555,11 @@ def _training(context: RepositoryContext, release: ReleaseEntry) -> tuple[Traini
 
 def _report(context: RepositoryContext, verdict: VerdictEntry | None) -> ModelReport | None:
     raw = context.document(verdict.report) if verdict else None
-    return read(raw, ModelReport, "The stored report", most_bytes=MOST_BYTES, most_depth=_MOST_DEPTH) if raw else None
+    return _read_report(raw) if raw else None
+
+
+def _read_report(raw: bytes) -> ModelReport:
+    return read(raw, ModelReport, "The stored report", most_bytes=MOST_BYTES, most_depth=_MOST_DEPTH)
 
 
 def _model(context: RepositoryContext, release: ReleaseEntry) -> Model | None:

@@ -8,7 +8,15 @@ from pathlib import Path
 from mlbot.config.errors import is_name
 from mlbot.console import Console
 from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
-from mlbot.delivery.messages import ended_text, plan_text, release_text, released_already, untagged_text, words
+from mlbot.delivery.messages import (
+    ended_text,
+    plan_text,
+    release_text,
+    released_already,
+    untagged_text,
+    unwatched_text,
+    words,
+)
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, Repair, release, repair_tags, write_release
@@ -47,6 +55,8 @@ def release_verb(
         text = f"{sentence} {first} would be tagged {result.tag} at {result.facts.commit[:10]}."
     elif not result.decision.refused:
         text = released_already(result)
+    if result.unwatched:
+        console.say(unwatched_text(result))
     return _print(console, result, text, as_json=as_json)
 
 

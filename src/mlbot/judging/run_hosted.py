@@ -860,6 +860,7 @@ class ModelJudge:
             anchors=self._anchors(planned, baselines),
             releases=tuple(each for each in self.assignment.releases if each.model == planned.name),
             head=self.assignment.planning.configs.head.model(planned.name),
+            recorded=_is_push(self.assignment.decision),
         )
         return request, baselines
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlbot import __version__
 from mlbot.config.schema import Config, Model
 from mlbot.data.findings import DataReport
+from mlbot.data.sketch import Sketch
 from mlbot.errors import MlbotError, UsageError
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Reason, worst
@@ -286,6 +287,7 @@ class JudgeRequest:
     head: Model | None = None
     holdout: "HoldoutData | Problem | None" = None  # as it was read before; None: not yet
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
+    recorded: bool = False  # whether the verdict is one of the guarded branch's own, which a release may rest on
 
     @property
     def model(self) -> Model:
@@ -382,6 +384,7 @@ class JudgeResult:
     items: Items | None = None  # of an evaluation
     versus: tuple[Comparison, ...] | Problem = ()
     """The candidate's file beside the one in production, or why nobody knows."""
+    reference: Sketch | None = None  # of the holdout and of what the file that ships answered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -439,10 +442,28 @@ def judge(request: JudgeRequest, *, progress: Callable[[str], None], limits: "Li
     result = replace(result, holdout=holdout.record, slices=_slices(model, holdout.record))
     if found.candidate.problem is not None:
         return result
+    result = replace(result, reference=_reference(request, holdout, found.candidate.files[0]))
     result = with_anchors(result, _Beside(request=request, holdout=holdout, scored=found))
     return (
         result if found.live is None else replace(result, versus=_versus(request, holdout, found.candidate, found.live))
     )
+
+
+def _reference(request: JudgeRequest, holdout: "HoldoutData", shipped: "Scored") -> Sketch | None:
+    """What a release of this verdict is watched beside: made here, where the rows and the answers are in hand.
+
+    A verdict is the same without it, so nothing that a column holds may cost more than the sketch.
+    """
+    from polars.exceptions import PanicException, PolarsError
+
+    from mlbot.ml.sketches import sketch_of_holdout
+
+    if not (request.recorded and request.model.data.sketches_holdout):
+        return None
+    try:
+        return sketch_of_holdout(holdout, request.model.data.targets, shipped)
+    except (MlbotError, PolarsError, PanicException, ValueError, MemoryError):
+        return None
 
 
 def opened(rule: Rule) -> "HoldoutData | Problem":
@@ -966,6 +987,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         items=result.items,
         waves=request.waves,
         curves=result.curves,
+        reference=result.reference,
         candidate_training=ours,
         baseline_training=others,
         failures=request.candidate.failures,

@@ -358,6 +358,7 @@ class _Judging:
             anchors=() if fewer else self._anchors(planned, baselines, folder),
             releases=tuple(each for each in self.pointed.releases if each.model == planned.name),
             head=self.trainer.planning.configs.head.model(planned.name),
+            recorded=self.pointed.pushed,
         )
         return judge_against(request, baselines, progress=self.console.say)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mlbot.data.findings import DataReport
+from mlbot.data.sketch import Sketch
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Bound, Direction, Task, data_check
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
@@ -220,6 +221,8 @@ class ModelReport(Record):
     another_look: AnotherLook | None = None  # None in older reports, and where no looks are counted
     waves: tuple[Wave, ...] = ()  # the seeds that were trained because fewer did not decide
     curves: dict[Side, Curves] = Field(default_factory=dict)
+    reference: Sketch | None = None
+    """Of the holdout and of what the candidate answered, for a release; of verdicts on the guarded branch alone."""
     candidate_training: tuple[Training, ...] = ()
     baseline_training: tuple[Training, ...] = ()
     failures: tuple[TrainingFailure, ...] = ()
