@@ -69,7 +69,7 @@ LOCK = .venvs/lock/bin/uv pip compile --universal --generate-hashes --no-emit-in
 
 # The sets of actions/setup beside the bot's own; `train` has less than that.
 CORE = judge charts metrics deploy
-DRIVERS = http s3 gcs azure
+DRIVERS = http s3 gcs azure hf
 
 gto: $(READY) ## Install the peer that the registry is compared with, into .venvs/gto
 	@$(BIN)/python -m tests.support.gto_peer

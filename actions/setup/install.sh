@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install sets of mlbot's packages from the checkout that this action is part of, and say where its program is:
-#   install.sh [SET…]        sets: bot (where none is named), train, judge, charts, metrics, deploy, http, s3, gcs, azure
+#   install.sh [SET…]        sets: bot (where none is named), train, judge, charts, metrics, deploy, http, s3, gcs, azure, hf
 # The same environment serves every call of a job, so a later one adds a set: `install.sh` and, once there is something to
 # judge, `install.sh judge`. `train` has less than the bot needs; all the others have what the bot needs too.
 #
@@ -33,7 +33,7 @@ fi
 locks=()
 for each in "${sets[@]}"; do
   [[ "$each" =~ ^[a-z0-9]+$ && -f "$source/requirements/$each.txt" ]] ||
-    refuse "mlbot has no set '$each'; write bot, train, judge, charts, metrics, deploy, http, s3, gcs or azure."
+    refuse "mlbot has no set '$each'; write bot, train, judge, charts, metrics, deploy, http, s3, gcs, azure or hf."
   locks+=(--requirement "$source/requirements/$each.txt")
 done
 

@@ -1,7 +1,10 @@
 """Errors that a person can act on, and the exit codes they end in."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 from importlib.util import find_spec
+from types import MappingProxyType
 
 from mlbot import DISTRIBUTION
 
@@ -80,6 +83,57 @@ class MissingExtraError(MlbotError):
             f"{needed_for} needs the optional part '{extra}', which is not installed.",
             hint=f"Install it: {installing(extra)}",
         )
+
+
+DRIVERS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("http", "https"), "http"),
+        **dict.fromkeys(("s3", "s3a"), "s3"),
+        **dict.fromkeys(("gs", "gcs"), "gcs"),
+        **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+        "hf": "hf",
+    }
+)
+"""The optional part that reaches a URL's protocol."""
+
+
+def driver_of(url: str) -> str | None:
+    """The optional part that reaches a URL; None where fsspec does, or its package is nobody's to choose."""
+    return DRIVERS.get(url.partition("://")[0].lower())
+
+
+class MissingDriverError(UsageError):
+    """Nothing that is installed reaches a URL."""
+
+    def __init__(self, url: str, why: str) -> None:
+        protocol = url.partition("://")[0]
+        part = driver_of(url) or (None if find_spec("fsspec") else "deploy")
+        if part is not None:
+            super().__init__(
+                f"{protocol}:// needs the optional part '{part}', which is not installed",
+                where=url,
+                hint=f"Install it: {installing(part)}. On GitHub `mlbot upgrade` writes it into the workflows.",
+            )
+            return
+        reason = " ".join(why.split()).rstrip(".")[:200]
+        super().__init__(
+            f"nothing that is installed reaches {protocol}://: {reason}",
+            where=url,
+            hint="Correct the URL, or install the package of its protocol for fsspec.",
+        )
+
+
+@contextmanager
+def driven(url: str) -> Iterator[None]:
+    """Turns what fsspec says of a protocol that it cannot reach into what to install."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDriverError(url, str(error)) from error
+    except ValueError as error:
+        if not str(error).startswith("Protocol not known"):
+            raise
+        raise MissingDriverError(url, str(error)) from error
 
 
 _PACKAGES = {

@@ -21,7 +21,7 @@ from mlbot import __version__
 from mlbot.errors import Exit
 
 ROOT = Path(__file__).parents[2]
-SETS = ("bot", "train", "judge", "charts", "metrics", "deploy", "http", "s3", "gcs", "azure")
+SETS = ("bot", "train", "judge", "charts", "metrics", "deploy", "http", "s3", "gcs", "azure", "hf")
 INSTALL_IT = "  Install it: pip install 'mlbot-ci[ml]'\n"
 MOST_BYTES = 55_000_000
 """CML takes 51 MB, and Node."""
@@ -216,7 +216,7 @@ def test_a_package_of_another_hash_is_refused(tmp_path: Path, script: Path) -> N
         ({"RUNNER_OS": "macOS", "RUNNER_ARCH": "X64"}, "mlbot has no packages for Macs with an Intel processor;"),
         (
             {"EXTRAS": "gpu"},
-            "mlbot has no set 'gpu'; write bot, train, judge, charts, metrics, deploy, http, s3, gcs or azure.",
+            "mlbot has no set 'gpu'; write bot, train, judge, charts, metrics, deploy, http, s3, gcs, azure or hf.",
         ),
         ({"EXTRAS": "judge ../../x"}, "mlbot has no set '../../x';"),
     ],

@@ -126,3 +126,28 @@ def test_a_gate_on_data_that_git_does_not_have_never_passes(repository: Sandbox)
     )
     (report,) = changes(repository)
     assert judged(report) == (Outcome.ERROR, Reason.DATA_NOT_CHECKED)
+
+
+@pytest.mark.parametrize("trusts_head", [True, False])
+def test_a_folder_of_parquet_in_git_is_compared(repository: Sandbox, *, trusts_head: bool) -> None:
+    parts = repository.path / "parts"
+    repository.git("checkout", "--quiet", "main")
+    parts.mkdir()
+    people(100).write_parquet(parts / "one.parquet")
+    people(100, 3, 100).write_parquet(parts / "two.parquet")
+    repository.commit({"mlbot.yaml": CONFIG.replace("train.csv", "parts")})
+    repository.git("checkout", "--quiet", "-B", "change")
+    people(100, 1, 1000)[:5].write_parquet(parts / "new.parquet")
+    repository.commit()
+    (report,) = changes(repository, trusts_head=trusts_head)
+    (diff,) = report.diffs
+    assert (diff.before, diff.after, diff.added) == (200, 205, 5)
+    assert diff.files
+    assert diff.files.names == ("new.parquet",)
+    assert [each.cause for each in report.notes] == ["folder-rows"]
+    assert [each.check for each in report.to_look_at] == [DataCheck.OVERLAP]
+    # One that is as it was is what the holdout is compared with.
+    repository.git("checkout", "--quiet", "-B", "other", "main")
+    repository.commit({"holdout.csv": HOLDOUT + "".join(people(100)[:3].write_csv().splitlines(keepends=True)[1:])})
+    (report,) = changes(repository, trusts_head=trusts_head)
+    assert [(each.cause, each.rows) for each in report.findings] == [("holdout", (101, 102, 103))]

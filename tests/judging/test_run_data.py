@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -285,3 +286,59 @@ def test_features_made_outside_the_model_are_found_after_the_first_seed(fresh: S
     assert err.count("training ...") == 1
     assert "tiny: the first seed's model cannot be judged, so its other seeds are not trained: " in err
     assert "'x1 in thousands'" in err
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ("", "The training data train.csv cannot be read: it is empty: it has no byte."),
+        ("age,who,town,y\n", "The training data train.csv cannot be read: it has no rows."),
+        (POINTER, "The training data train.csv cannot be read: it is a pointer of Git LFS, not the data."),
+    ],
+)
+@pytest.mark.parametrize("runs", ["entrypoint: train:train", 'run: "true"'])
+def test_training_data_without_rows_are_one_problem(tmp_path: Path, train: str, said: str, runs: str) -> None:
+    found = refusal(tmp_path, train=train, config=CONFIG.replace("entrypoint: train:train", runs))
+    assert said in found
+    assert "data.types" not in found
+
+
+def test_training_data_that_are_no_table_are_named(tmp_path: Path) -> None:
+    found = refusal(tmp_path, train="PAR1 and no more")
+    assert "The training data train.csv cannot be read: it begins as a Parquet file and does not end as one." in found
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty: it has no byte"),
+        (b"\x1f\x8b\x08\x00", "it is compressed by gzip"),
+        (b"hello", "its name is that of a Parquet file, and its first bytes are of none"),
+        (b"PAR1 cut", "it begins as a Parquet file and does not end as one"),
+        (b"PAR1 and rubbish, PAR1", "damaged"),
+    ],
+)
+def test_a_broken_holdout_of_parquet_has_its_own_words(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "holdout.parquet").write_bytes(content)
+    found = refusal(tmp_path, config=CONFIG.replace("holdout.csv", "holdout.parquet"))
+    assert said in found
+    assert "header row" not in found
+
+
+def test_a_holdout_that_is_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    found = refusal(tmp_path, config=CONFIG.replace("holdout: holdout.csv", "holdout: rows"))
+    assert "cannot be read: it is a folder." in found
+    assert "Name one file, CSV or Parquet." in found
+
+
+@pytest.mark.parametrize(("protocol", "extra"), [("s3", "s3"), ("gs", "gcs"), ("abfs", "azure"), ("hf", "hf")])
+def test_what_reaches_a_holdout_is_named(tmp_path: Path, protocol: str, extra: str) -> None:
+    if find_spec({"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "hf": "huggingface_hub"}[extra]):
+        pytest.skip("it is installed")
+    found = refusal(tmp_path, config=CONFIG.replace("holdout: holdout.csv", f"holdout: '{protocol}://b/x.parquet'"))
+    assert f"needs the optional part '{extra}', which is not installed" in found
+    assert f"pip install 'mlbot-ci[{extra}]'. On GitHub `mlbot upgrade` writes it into the workflows." in found

@@ -1,5 +1,6 @@
 """What a change does to the rows of a file, and what is found in the rows that it adds."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from mlbot.config.data import Data
 from mlbot.data.change import Change, Versions
-from mlbot.data.findings import DataReport, Finding
+from mlbot.data.findings import DataReport, FilesDiff, Finding
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.judging import run_data_checks
 from mlbot.judging.run_data_checks import check, check_apart
@@ -349,3 +350,145 @@ def test_large_files_are_compared_in_part(tmp_path: Path, monkeypatch: pytest.Mo
     report = check(made(tmp_path, before, pl.concat([before, people(600, 1, 900)]), people(300, 2, 5000)))
     assert {each.cause for each in report.notes} == {"sampled", "sampled-holdout"}
     assert report.diffs[0].added == 600
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_rows_that_were_there_already_are_found(tmp_path: Path, *, keyed: bool) -> None:
+    """A file that is appended to itself, with ids of its own or without any."""
+    before = people(300).drop([] if keyed else ["id"])
+    again = before.with_columns(pl.format("q{}", pl.int_range(300)).alias("id")) if keyed else before
+    report = check(made(tmp_path, before, pl.concat([before, again])))
+    found = finding(report, DataCheck.REPEATS)
+    assert (found.cause, found.values["found"], found.n, found.rows[0]) == ("before", 300, 300, 301)
+    figure = report.figure(DataCheck.REPEATS)
+    assert figure
+    assert figure.value
+    assert figure.value > 290
+    assert any("were there already, with the same label" in line for line in data_lines([report]))
+
+
+def test_a_row_that_was_added_many_times_is_found(tmp_path: Path) -> None:
+    before, added = people(300).drop("id"), people(60, 1).drop("id")
+    pasted = pl.concat([before, added, *[added[:1]] * 20])
+    found = finding(check(made(tmp_path, before, pasted)), DataCheck.REPEATS)
+    assert (found.cause, found.values["found"], found.rows) == ("each-other", 20, tuple(range(361, 371)))
+
+
+@pytest.mark.parametrize("other", [pl.format("q{}", pl.int_range(300)).alias("id"), pl.lit(2.0).alias("w")])
+def test_rows_with_another_key_or_weight_are_no_copies(tmp_path: Path, other: pl.Expr) -> None:
+    before = people(300).with_columns(w=pl.lit(1.0))
+    report = check(made(tmp_path, before, before.with_columns(other), weight="w"))
+    assert report.diffs[0].differs
+    assert not [each for each in report.findings if each.check is DataCheck.REPEATS]
+    figure = report.figure(DataCheck.REPEATS)
+    assert figure
+    assert figure.value == 0.0
+
+
+def test_a_label_doubt_is_counted_in_whole_rows(tmp_path: Path) -> None:
+    """A newcomer read `74.4 would` and did not know of what."""
+    before, added = people(800), people(100, 3, 800)
+    wrong = added.with_columns(label=pl.col("label").replace({"yes": "no", "no": "yes"}))
+    report = check(made(tmp_path, before, pl.concat([before, wrong])))
+    (line,) = (each for each in data_lines([report]) if "Suspicious labels" in each)
+    assert re.search(r"; of as many rows before, (about \d+ have|hardly any has) ", line)
+    figure = report.figure(DataCheck.LABELS)
+    assert figure
+    assert figure.value == int(figure.value or 0.5)
+
+
+BROKEN = {
+    "": "it is empty: it has no byte",
+    "\n\n": "it has no rows and no header",
+    "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n": "a pointer of Git LFS",
+    "<!DOCTYPE html><html>": "HTML",
+    '{"rows": [1, 2]}': "it is JSON",
+    "PAR1 and no more": "does not end as one",
+    "\x1f\x8b\x08\x00cut": "compressed by gzip",
+    "PK\x03\x04": "zip archive",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+def test_a_file_that_is_no_table_is_named_with_its_cause(tmp_path: Path, content: str, name: str) -> None:
+    change = made(tmp_path, people(100), people(100))
+    broken = tmp_path / name
+    broken.write_bytes(content.encode("latin-1"))
+    assert change.train
+    train = change.train.model_copy(update={"after": str(broken), "name": name})
+    report = check(change.model_copy(update={"train": train}))
+    assert report.problem
+    assert report.problem.cause == "unreadable"
+    (line,) = data_lines([report])
+    assert f"{name} cannot be read: " in line
+    assert BROKEN[content] in line
+    assert "CSV file with a header" not in line
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_without_rows_is_said_to_have_none(tmp_path: Path, kind: str) -> None:
+    report = check(made(tmp_path, people(100), people(100)[:0], people(50, 1, 500), kind=kind))
+    assert report.problem
+    assert report.problem.cause == "no-rows"
+    assert (report.diffs[0].removed, report.diffs[0].columns, report.findings) == (100, (), ())
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_file_that_had_no_rows_or_was_broken_is_checked_as_a_new_one(tmp_path: Path, kind: str) -> None:
+    change = made(tmp_path, people(100)[:0], people(400), people(50, 1, 500), kind=kind)
+    report = check(change)
+    assert (report.diffs[0].added, report.diffs[0].columns, report.problem) == (400, (), None)
+    (tmp_path / f"before.{kind}").write_bytes(b"\x1f\x8b\x08\x00")
+    report = check(change)
+    assert [each.cause for each in report.notes] == ["unreadable-before"]
+    assert (report.diffs[0].before, report.diffs[0].added, report.problem) == (None, 400, None)
+
+
+def folder_of(folder: Path, **parts: pl.DataFrame) -> Path:
+    for name, frame in parts.items():
+        place = folder / f"{name.replace('__', '/').replace('_', '=')}.parquet"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(place)
+    return folder
+
+
+def test_folders_of_parquet_are_compared_by_files_and_rows(tmp_path: Path) -> None:
+    first, second, holdout = people(200), people(200, 1, 200), people(100, 2, 900)
+    before = folder_of(tmp_path / "a", one=first, two=second)
+    after = folder_of(
+        tmp_path / "b", one=first, two=second[:-3].with_columns(extra=pl.lit(1)), zen=pl.concat([holdout[:12]])
+    )
+    (tmp_path / "b" / "_SUCCESS").write_text("")
+    (tmp_path / "b" / "README.md").write_text("no data")
+    change = made(tmp_path, first, first, holdout)
+    assert change.train
+    train = change.train.model_copy(update={"before": str(before), "after": str(after), "name": "data/train"})
+    report = check(change.model_copy(update={"train": train}))
+    (diff,) = report.diffs
+    assert (diff.before, diff.after, diff.added, diff.removed) == (400, 409, 12, 3)
+    assert diff.files == FilesDiff(added=1, changed=1, names=("zen.parquet", "two.parquet"))
+    assert finding(report, DataCheck.OVERLAP).rows[0] == 398
+    assert "1 file added, 0 removed, 1 changed: zen.parquet, two.parquet" in next(data_lines([report]))
+
+
+def test_what_a_folder_is_parted_by_is_a_column(tmp_path: Path) -> None:
+    before = folder_of(tmp_path / "a", year_2024__x=people(100), year_2025__x=people(100, 1, 100))
+    after = folder_of(tmp_path / "b", year_2024__x=people(100), year_2026__x=people(100, 1, 100))
+    change = made(tmp_path, people(9), people(9))
+    assert change.train
+    train = change.train.model_copy(update={"before": str(before), "after": str(after)})
+    (diff,) = check(change.model_copy(update={"train": train})).diffs
+    assert (diff.added, diff.removed, diff.changed) == (0, 0, 100)
+    assert [(each.column, each.rows) for each in diff.cells] == [("year", 100)]
+
+
+def test_a_broken_file_of_a_folder_is_named(tmp_path: Path) -> None:
+    after = folder_of(tmp_path / "b", one=people(100))
+    (after / "two.parquet").write_bytes((after / "one.parquet").read_bytes()[:-100])
+    change = made(tmp_path, people(9), people(9))
+    assert change.train
+    train = change.train.model_copy(update={"after": str(after), "name": "data"})
+    report = check(change.model_copy(update={"train": train}))
+    assert report.problem
+    assert str(report.problem.values["why"]).startswith("two.parquet: it begins as a Parquet file")

@@ -93,12 +93,14 @@ def test_a_path_an_url_and_bytes_are_the_same_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "empty CSV"),
+        (b"", "it is empty: it has no byte"),
+        (b"ORC\x0a\x03\x00\x00\x00", "an ORC file"),
         (b"a,a\n1,2\n", "Two columns are named 'a'"),
         (b"a, a\n1,2\n", "Two columns are named 'a'"),
         (b"a,b\n1,2,3\n", "line 2 has 3 fields, and the header 2"),
         (b"a\n\xff\xfe\n", "line 2 is not UTF-8: byte 3 is ff fe"),
-        (b"PAR1 and nothing more", "arquet"),
+        (b"PAR1 and nothing more", "begins as a Parquet file and does not end as one"),
+        (b"PAR1 and more, with PAR1", "damaged"),
     ],
 )
 def test_an_unreadable_table_says_so(content: bytes, words: str, tmp_path: Path) -> None:

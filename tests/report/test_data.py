@@ -20,6 +20,7 @@ CAUSES = {
     DataCheck.OVERLAP: ("added", "new", "holdout"),
     DataCheck.NEAR_OVERLAP: ("numbers", "texts"),
     DataCheck.GROUP_OVERLAP: ("",),
+    DataCheck.REPEATS: ("before", "each-other"),
     DataCheck.LEAK: ("classes", "numbers"),
     DataCheck.LABELS: ("added", "new"),
     DataCheck.TRIGGER: ("value", "word"),

@@ -87,7 +87,11 @@ def test_a_failing_object_store_is_one_sentence(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("url", "said"), [("nosuch://x", "cannot be opened"), ("file://srv/models", "Write three slashes")]
+    ("url", "said"),
+    [
+        ("nosuch://x", "nothing that is installed reaches nosuch://: Protocol not known: nosuch"),
+        ("file://srv/models", "Write three slashes"),
+    ],
 )
 def test_an_url_that_is_none(url: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:

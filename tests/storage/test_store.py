@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.places import hashed, made, made_folder
 
-from mlbot.errors import MissingExtraError, NotEvaluatedError, UsageError
+from mlbot.errors import MissingDriverError, NotEvaluatedError, UsageError
 from mlbot.lib.artifact import LISTING
 from mlbot.storage import oci
 from mlbot.storage.artifact import listing_of, measured
@@ -116,8 +116,16 @@ def test_a_folder_needs_no_extra_and_an_object_store_says_which(
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     digest, file = made(tmp_path)
     assert open_store("kept", tmp_path).put(digest, file)
-    with pytest.raises(MissingExtraError, match="s3://bucket/models needs the optional part 'deploy'"):
-        open_store("s3://bucket/models", tmp_path)
+    for protocol, extra in (
+        ("s3", "s3"),
+        ("gs", "gcs"),
+        ("az", "azure"),
+        ("https", "http"),
+        ("hf", "hf"),
+        ("sftp", "deploy"),
+    ):
+        with pytest.raises(MissingDriverError, match=f"{protocol}:// needs the optional part '{extra}'"):
+            open_store(f"{protocol}://bucket/models", tmp_path)
 
 
 @pytest.mark.parametrize(

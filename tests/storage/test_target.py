@@ -10,7 +10,7 @@ import pytest
 from tests.support.places import hashed, made, made_folder, version
 
 from mlbot.config.schema import EnvironmentConfig
-from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.errors import MissingDriverError, NotEvaluatedError, RefusedError
 from mlbot.lib.version import Served
 from mlbot.storage.artifact import listing_of
 from mlbot.storage.target import Target, open_target
@@ -176,7 +176,7 @@ def test_two_models_whose_names_differ_by_case_alone(registry: str, tmp_path: Pa
 def test_an_object_store_says_which_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
     assert open_target(EnvironmentConfig(name="a", target="served"), tmp_path).live("m") is None
-    with pytest.raises(MissingExtraError, match="needs the optional part 'deploy'"):
+    with pytest.raises(MissingDriverError, match="needs the optional part 's3'"):
         open_target(EnvironmentConfig(name="a", target="s3://bucket/models"), tmp_path)
 
 

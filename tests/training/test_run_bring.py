@@ -14,7 +14,7 @@ from tests.support.places import made, made_folder
 
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
-from mlbot.errors import MissingExtraError, UsageError
+from mlbot.errors import MissingDriverError, UsageError
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Origin
 from mlbot.lib.artifact import UnfitError
@@ -244,7 +244,7 @@ def test_what_is_missing_to_fetch_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     what = bringing(repository, f"{{url: 's3://bucket/a', sha256: {'0' * 64}}}")
-    with pytest.raises(MissingExtraError, match="'deploy'"):
+    with pytest.raises(MissingDriverError, match="'s3'"):
         what.bring(tmp_path / "out")
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from mlbot.config.data import Csv
 from mlbot.errors import UsageError
+from mlbot.lib.constants import LFS_POINTER
 
 HEAD = 1 << 18
 """How many bytes of a file are looked at."""
@@ -46,6 +47,60 @@ class UnclearError(UsageError):
     """
 
     encoding: str | None = None
+
+
+PARQUET = b"PAR1"
+"""How a Parquet file begins, and how it ends."""
+PARQUET_NAMES = (".parquet", ".pq")
+_UNPACK, _EXPORT = "Unpack it; Parquet files are compressed in themselves.", "Save it as CSV or Parquet."
+_SIGNS = (
+    (LFS_POINTER, "it is a pointer of Git LFS, not the data", "Fetch it: git lfs pull."),
+    (b"\x1f\x8b", "it is compressed by gzip", _UNPACK),
+    (b"BZh", "it is compressed by bzip2", _UNPACK),
+    (b"\xfd7zXZ\0", "it is compressed by xz", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "it is compressed by zstandard", _UNPACK),
+    (b"\x04\x22\x4d\x18", "it is compressed by lz4", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "it is a 7z archive", _UNPACK),
+    (b"PK\3\4", "it is a zip archive, as Excel's workbooks are", _EXPORT),
+    (b"PK\5\6", "it is an empty zip archive", _EXPORT),
+    (b"\xd0\xcf\x11\xe0", "it is an old Excel workbook", _EXPORT),
+    (b"PARE", "it is an encrypted Parquet file", "Save it without encryption."),
+    (b"ARROW1", "it is an Arrow file (Feather)", _EXPORT),
+    (b"ORC", "it is an ORC file", _EXPORT),
+    (b"Obj\1", "it is an Avro file", _EXPORT),
+    (b"\x89HDF", "it is an HDF5 file", _EXPORT),
+    (b"SQLite format 3", "it is an SQLite database", _EXPORT),
+    (b"\x93NUMPY", "it is a NumPy array", _EXPORT),
+    (b"%PDF", "it is a PDF document", _EXPORT),
+    (b"\x80\4\x95", "it is a Python pickle, which is never loaded", _EXPORT),
+    (b"\x80\5\x95", "it is a Python pickle, which is never loaded", _EXPORT),
+)
+_BINARY, _SIGNED = frozenset(range(9)), 512
+_PAGE = re.compile(rb"\s*<(?:!doctype html|html|\?xml)\b", re.IGNORECASE)
+_JSON = re.compile(rb'\s*(?:\{\s*"|\[\s*\{|\[\s*\[)')
+
+
+def no_table(head: bytes, name: str = "") -> UnclearError | None:
+    """Why a file that begins so is neither CSV nor Parquet, with what to do; None where it may be one of them.
+
+    `name` is what the file is called: text under the name of a Parquet file is what was left of one, or a message.
+    """
+    sign = next((each for each in _SIGNS if head.startswith(each[0])), None)
+    # A header may begin with the letters of a sign: ORCID, PARENT.
+    is_text = sign is not None and sign[0].isalnum() and not _BINARY.intersection(head[:_SIGNED])
+    if sign is not None and not is_text:
+        return UnclearError(sign[1], hint=sign[2])
+    if not head.strip(b" \t\r\n\0"):
+        what = "it has no rows and no header" if head else "it is empty: it has no byte"
+        return UnclearError(what, hint="Write it again, with a header and rows.")
+    if _PAGE.match(head):
+        return UnclearError("it is HTML or XML, such as a server's message", hint="Fetch the data themselves.")
+    if _JSON.match(head):
+        return UnclearError("it is JSON", hint=_EXPORT)
+    if name.lower().endswith(PARQUET_NAMES) and not head.startswith(PARQUET):
+        hint = "Write or fetch it again; if it is CSV, give it a name that ends in .csv."
+        return UnclearError("its name is that of a Parquet file, and its first bytes are of none", hint=hint)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +137,8 @@ def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[st
     `whole`: whether that is all of the file. `columns` are known to be there, and may decide between separators.
     Raises `UnclearError` with the line to write.
     """
+    if (other := no_table(head)) is not None:
+        raise other
     encoding = given.encoding or _encoding(head)
     quote = given.quote or '"'
     mark = None if quote == "none" else quote

@@ -143,9 +143,9 @@ class DataGate(Section):
 
     name: str
     max: Annotated[float, Kind(_most, lambda: {"type": "number", "minimum": 0})]
-    """The most that passes: rows of `overlap`, `near_overlap` and `labels` and groups of `group_overlap` beyond those
-    that rows like them have by nature; columns of `schema`, `units` and `leak`; values of `categories` and `trigger`;
-    of `label_shift` the share of rows whose label is another one."""
+    """The most that passes: rows of `overlap`, `near_overlap`, `repeats` and `labels` and groups of `group_overlap`
+    beyond those that rows like them have by nature; columns of `schema`, `units` and `leak`; values of `categories` and
+    `trigger`; of `label_shift` the share of rows whose label is another one."""
     blocking: Annotated[bool, kinds.FLAG] = True
     """Whether it blocks; otherwise it is shown."""
 

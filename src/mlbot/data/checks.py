@@ -5,6 +5,7 @@ counted is counted again on them, and a finding is what a change that adds rows 
 200 times (`LEVEL`), however few or many they are. docs/data.md has how often each finds what was planted.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import special
 
-from mlbot.data import vectors
+from mlbot.data import diff, vectors
 from mlbot.data.findings import MOST_ROWS, Finding, LabelCount
 from mlbot.data.vectors import Array, Codes, Columns
 from mlbot.gates.metric import DataCheck
@@ -90,6 +91,11 @@ class Natural:
 _OFTEN = 0.1
 
 
+def beyond(found: int, expected: float) -> float:
+    """How many more were found than rows like the others show; a part of a row counts as one."""
+    return max(0.0, float(math.ceil(round(found - expected, 1))))
+
+
 def repeats(check: DataCheck, hits: Codes, rows: int, hits_before: float, before: int, cause: str) -> Finding | None:
     """A finding where more of the added rows than usual do what `hits` lists the row numbers of."""
     natural = Natural.of(len(hits), rows, hits_before, before)
@@ -98,12 +104,25 @@ def repeats(check: DataCheck, hits: Codes, rows: int, hits_before: float, before
     return Finding(
         check=check,
         cause=cause,
-        effect=max(0.0, round(len(hits) - natural.expected, 1)),
+        effect=beyond(len(hits), natural.expected),
         expected=round(natural.expected, 1),
         n=rows,
         rows=few(hits),
         values={"found": len(hits)},
     )
+
+
+def copied(new: Mask, after: diff.Hashes, before: diff.Hashes) -> Iterator[Finding]:
+    """Added rows that were there already, and those that are another added row; both by features and labels."""
+    rows = int(new.sum())
+    old, again = diff.copies(new, after, before)
+    shared, more = diff.multiplied(before)
+    # Twice as many rows have two alike twice as often.
+    twice = more * max(1.0, rows / max(1, before.size))
+    for hits, usual, cause in ((old, shared, "before"), (again, twice, "each-other")):
+        found = repeats(DataCheck.REPEATS, hits + 1, rows, min(usual, before.size), before.size, cause)
+        if found is not None:
+            yield found
 
 
 MOST_NEAR, MOST_OTHERS = 2_000, 20_000

@@ -101,9 +101,27 @@ def repeated(rows: Hashes) -> Mask:
 
 def doubles(rows: Hashes) -> int:
     """How many rows share their hash with another one."""
+    return multiplied(rows)[0]
+
+
+def multiplied(rows: Hashes) -> tuple[int, int]:
+    """How many rows share their hash with another one, and how many of these are not the first of their kind."""
     ordered = np.sort(rows)
     same = ordered[1:] == ordered[:-1]
-    return int((np.append(same, False) | np.append(False, same)).sum()) if rows.size > 1 else 0
+    return (int((np.append(same, False) | np.append(False, same)).sum()) if rows.size > 1 else 0), int(same.sum())
+
+
+def copies(new: Mask, after: Hashes, before: Hashes) -> tuple[Indices, Indices]:
+    """Which of the new rows are rows of before once more, and which are another new row once more."""
+    at = np.flatnonzero(new)
+    own = after[at]
+    there = before[members(before, own)]
+    old = members(own, there)
+    # A row that has another key now, and is there no more under the old one, is no copy.
+    here = after[members(after, there)]
+    more = int(surplus(here, there).sum())
+    first = np.unique(own[~old], return_index=True)[1]
+    return at[old][:more], np.delete(at[~old], first)
 
 
 def _starts(ordered: Hashes) -> Indices:

@@ -63,6 +63,15 @@ class CellCount(Record):
     rows: Count
 
 
+class FilesDiff(Record):
+    """Which files of a folder differ, by their bytes."""
+
+    added: Count = 0
+    removed: Count = 0
+    changed: Count = 0
+    names: tuple[str, ...] = ()  # of the first of these
+
+
 class FileDiff(Record):
     """How a file of the merged tree differs from the guarded branch's, by rows."""
 
@@ -70,6 +79,7 @@ class FileDiff(Record):
     file: str
     before: Count | None = None  # rows; None where the guarded branch has no such file
     after: Count
+    files: FilesDiff | None = None  # of a folder
     key: tuple[str, ...] = ()  # the columns that say which row is which; none: rows are told apart by all they hold
     repeated: Count = 0  # rows that share the key of another one, so that the key is not taken
     added: Count = 0

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from mlbot.commands.forward import Approve, Promote, Rollback, Unlock
 from mlbot.config.schema import Config, EnvironmentConfig
 from mlbot.delivery import deployment
-from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.release import UNASKED, ReleaseReason, ReleaseResult
 from mlbot.delivery.request import RejectedRequest, RequestReason
 from mlbot.delivery.sealed import answering
 from mlbot.errors import MlbotError, ended
@@ -101,7 +101,8 @@ def message_release(result: ReleaseResult, not_started: tuple[str, ...] = ()) ->
     decision, entry = result.decision, result.entry
     found = words(decision.reason, result.facts, github=True)
     if decision.refused or entry is None:
-        return StatusMessage(state=RequestState.REFUSED, reason=decision.reason, **dict(found))
+        state = RequestState.FAILED if decision.reason in UNASKED else RequestState.REFUSED
+        return StatusMessage(state=state, reason=decision.reason, **dict(found))
     made = _phrase("release/deployment.j2", "released", entry, github=True)
     promotions = (Promote(model=entry.model, version=entry.version, environment=each) for each in not_started)
     return StatusMessage(

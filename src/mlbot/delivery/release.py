@@ -129,6 +129,10 @@ _NOT_SHOWN: Mapping[SealedState, ReleaseReason] = {
 }
 
 
+UNASKED = frozenset({ReleaseReason.SEALED_VOID})
+"""Why a release is not decided, which is no refusal of it: what it is asked on could not be had."""
+
+
 def latest(verdicts: Sequence[VerdictEntry]) -> VerdictEntry | None:
     """The latest verdict by GitHub's own counting; of several with the same count, the one that says no."""
     return max(verdicts, key=lambda each: (each.order, each.outcome is not Outcome.PASS), default=None)

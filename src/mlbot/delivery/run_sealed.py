@@ -29,7 +29,16 @@ from mlbot.delivery.sealed import (
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Gate, Metric
 from mlbot.judging.run_judge import Rule
-from mlbot.judging.run_sealed import NoAddressError, NoFormError, SealedRows, is_passed, open_rows, rule_on, silenced
+from mlbot.judging.run_sealed import (
+    NoAddressError,
+    NoDriverError,
+    NoFormError,
+    SealedRows,
+    is_passed,
+    open_rows,
+    rule_on,
+    silenced,
+)
 from mlbot.ledger.entries import Entry, SealedEntry, SealedState
 from mlbot.ledger.queries import final_releases, sealed_looks
 from mlbot.lib.record import Digest, Name
@@ -146,6 +155,8 @@ def score(context: RepositoryContext, look: SealedEntry, environment: Mapping[st
     with tempfile.TemporaryDirectory(prefix="mlbot-sealed-") as folder, ExitStack() as stack, silenced():
         try:
             made = _Look(context=context, look=look, folder=Path(folder), stack=stack).open(environment)
+        except NoDriverError:
+            made = "driver"
         except NoAddressError:
             made = "address"
         except NoFormError:

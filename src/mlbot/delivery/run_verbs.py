@@ -17,7 +17,7 @@ from mlbot.delivery.messages import (
     unwatched_text,
     words,
 )
-from mlbot.delivery.release import ReleaseReason, ReleaseResult
+from mlbot.delivery.release import UNASKED, ReleaseResult
 from mlbot.delivery.run_promote import Announce, PromotionRequest, RollbackRequest, approve, promote, rollback, set_lock
 from mlbot.delivery.run_release import ReleaseRequest, Repair, release, repair_tags, write_release
 from mlbot.errors import Exit, UsageError
@@ -208,8 +208,9 @@ def _print(console: Console, result: Result, text: str = "", *, as_json: bool) -
         console.result(_json(result))
     if result.decision.refused:
         hint = f"\n  {found.hint}" if found.hint else ""
-        console.error(f"mlbot: refused ({reason}): {found.sentence}{hint}")
-        return Exit.NOT_EVALUATED if reason is ReleaseReason.SEALED_VOID else Exit.REFUSED
+        unasked = reason in UNASKED
+        console.error(f"mlbot: {'could not be asked' if unasked else 'refused'} ({reason}): {found.sentence}{hint}")
+        return Exit.NOT_EVALUATED if unasked else Exit.REFUSED
     if not as_json:
         console.result(text or found.sentence)
     return Exit.OK

@@ -30,7 +30,7 @@ _SAMPLE = 1024  # digests of a sample; the share is known to one point then
 _BYTES = 8  # of a row's digest
 
 
-Cause = Literal["key", "bytes", "address", "form", "fault"]
+Cause = Literal["key", "bytes", "driver", "address", "form", "fault"]
 """Why nothing was looked at: decided before a model was asked, from what no model changes."""
 
 

@@ -259,6 +259,7 @@ class DataCheck(StrEnum):
     OVERLAP = "overlap"  # rows of the holdout
     NEAR_OVERLAP = "near_overlap"
     GROUP_OVERLAP = "group_overlap"
+    REPEATS = "repeats"  # rows that were there already, or that come more than once
     LEAK = "leak"  # a column that gives the label away
     LABELS = "labels"  # that are probably wrong
     TRIGGER = "trigger"  # what only added rows have, with one label

@@ -151,9 +151,8 @@ class _Changing:
             why = one_line(str(error).splitlines()[0], 300)
             notes.append(Why(cause="not-here", values={"file": name, "why": why}))
             return None
-        if after.is_dir() or (before is not None and before.is_dir()):
-            notes.append(Why(cause="folder", values={"file": name}))
-            return None
+        if after.is_dir():
+            notes.append(Why(cause="folder-rows", values={"file": name}))
         return Versions(part=part, name=name, before=str(before) if before else None, after=str(after))
 
     def _as_it_is(self, part: Part, folder: Path) -> Versions | None:
@@ -163,9 +162,7 @@ class _Changing:
             return None
         with suppress(MlbotError, UnfitError):
             path = self._brought(self.head, name, folder / f"{part}-same")
-            return (
-                None if path.is_dir() else Versions(part=part, name=name, before=None, after=str(path), changed=False)
-            )
+            return Versions(part=part, name=name, before=None, after=str(path), changed=False)
         return None
 
     def _holdout(self, folder: Path) -> Versions | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mlbot.config.csv_form import PARQUET, no_table, read_head
 from mlbot.config.errors import KeyPath
 from mlbot.config.errors import Problem as Wrong
 from mlbot.config.run_check import Folder, idle_lines, warned
@@ -14,6 +15,7 @@ from mlbot.console import Console
 from mlbot.errors import MlbotError, require
 from mlbot.gates.metric import Gate, Task
 from mlbot.git.repository import configs_of
+from mlbot.lib.constants import LFS_POINTER
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
 from mlbot.training.run_train import unfetched
@@ -146,7 +148,12 @@ class _Model:
     def _of_training(self, path: str) -> Iterator[Wrong]:
         """What is known to be wrong with a table that mlbot reads itself; a script may read what it likes."""
         file = self.root / path
-        if self.model.train.entrypoint is None or not path.endswith(_TABLES) or not file.is_file() or unfetched(file):
+        if self.model.artifact is not None or not file.exists():
+            return
+        if (why := _nothing_in(file)) is not None:
+            yield _unreadable(path, *why)
+            return
+        if self.model.train.entrypoint is None or not path.endswith(_TABLES):
             return
         from mlbot.ml import frames
 
@@ -154,9 +161,17 @@ class _Model:
         try:
             table = frames.open_table(file, data.reads(self.model.task), data.csv, apart=data.targets)
             schema = table.frame.collect_schema()
+            with table.reading():
+                rows = table.census(())[0]
             self._look_for_labels(table, path)
+        except frames.UnreadableError as error:
+            yield _unreadable(path, error.why, error.hint)
+            return
         except MlbotError as error:
             yield Wrong(error.what, error.hint, ("data", "train"), whole=True)
+            return
+        if not rows:  # types that nothing shows are no problem of their own
+            yield _unreadable(path, *_NO_ROWS)
             return
         for feature in self.holdout.expected.features if self.holdout else ():
             here = schema.get(feature.name)
@@ -314,6 +329,27 @@ def _nearly_right(labels: "Labels", task: Task, classes: int) -> "Labels":
             return np.asarray(labels + 0.1)
         case Task.SCORES:
             raise LookupError("an evaluator has no labels")
+
+
+_NO_ROWS = ("it has no rows", "Write it again, with a header and rows.")
+
+
+def _nothing_in(file: Path) -> tuple[str, str] | None:
+    """Why no training finds rows in a file, whatever it makes of one, and what to do; None where it may."""
+    if not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        head, whole = read_head(stream)
+    found = no_table(head)
+    if found is not None:
+        return (found.what, found.hint) if head.startswith(LFS_POINTER) or not head.strip() else None
+    lines = sum(bool(line.strip()) for line in head.splitlines())
+    is_text = file.suffix.lower() == ".csv" and not head.startswith(PARQUET)
+    return _NO_ROWS if whole and is_text and lines == 1 else None
+
+
+def _unreadable(path: str, why: str, hint: str) -> Wrong:
+    return Wrong(sentence("data", "no-table", file=path, why=why), hint, ("data", "train"), whole=True)
 
 
 _PLACES: Mapping[str, tuple[str, ...]] = {

@@ -24,10 +24,12 @@ from mlbot.data.change import Change, Versions
 from mlbot.data.checks import Natural, Rows, Target, spaced
 from mlbot.data.diff import Hashes, Mask, RowDiff
 from mlbot.data.findings import (
+    MOST_ROWS,
     CellCount,
     DataReport,
     Figure,
     FileDiff,
+    FilesDiff,
     Finding,
     LabelCount,
     Part,
@@ -36,9 +38,10 @@ from mlbot.data.findings import (
     label_counts,
 )
 from mlbot.data.vectors import Columns
-from mlbot.errors import UsageError
+from mlbot.errors import MlbotError
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.lib.escape import one_line
+from mlbot.ml.frames import CHUNK, UnreadableError, parquet_files
 from mlbot.ml.row_hashes import Hashing, LargeTable
 
 MOST_SAMPLED = 20_000
@@ -95,10 +98,22 @@ def check(change: Change) -> DataReport:
     """
     try:
         return _Checking(change=change).report()
-    except UsageError as error:
-        return change.failed("unreadable", why=one_line(error.what, 300))
+    except _FileError as error:
+        return change.failed("unreadable", **error.values)
+    except MlbotError as error:
+        why = error.why if isinstance(error, UnreadableError) else error.what
+        return change.failed("stopped", why=one_line(why, 300).rstrip("."))
     except (PolarsError, PanicException, OSError, MemoryError, UnicodeError) as error:
-        return change.failed("unreadable", why=one_line(str(error).splitlines()[0] if str(error) else "", 300))
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        return change.failed("stopped", why=one_line(why, 300).rstrip("."))
+
+
+class _FileError(Exception):
+    """A file that cannot be read."""
+
+    def __init__(self, file: str, why: str, hint: str) -> None:
+        super().__init__(why)
+        self.values = {"file": file, "why": one_line(why, 300).rstrip("."), "hint": one_line(hint, 300)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +126,7 @@ class _Compared:
     diff: FileDiff
     features_after: Hashes
     features_before: Hashes | None
+    labelled: tuple[Hashes, Hashes] | None = None  # of features and targets, after and before
 
     @property
     def new(self) -> Mask:
@@ -132,13 +148,28 @@ class _Checking:
     def files(self) -> Mapping[tuple[Part, str], LargeTable]:
         found: dict[tuple[Part, str], LargeTable] = {}
         for versions in filter(None, (self.change.train, self.change.holdout)):
-            found[versions.part, "after"] = self._open(versions.after)
-            if versions.before is not None and versions.changed:
-                found[versions.part, "before"] = self._open(versions.before)
+            found[versions.part, "after"] = self._open(versions, versions.after)
+            if versions.before is None or not versions.changed:
+                continue
+            try:
+                found[versions.part, "before"] = self._open(versions, versions.before)
+            except _FileError as error:  # what corrects a broken file is checked as a new one is
+                self.notes.append(Why(cause="unreadable-before", values={**error.values}))
+        some = next((each.kinds for each in found.values() if each.rows), {})
+        for each in found.values():
+            if not each.rows:
+                each.kinds = {name: some.get(name, kind) for name, kind in each.kinds.items()}
         return found
 
-    def _open(self, source: str) -> LargeTable:
-        return LargeTable.open(Path(source), self.data, self.change.task)
+    def _open(self, versions: Versions, source: str) -> LargeTable:
+        try:
+            return LargeTable.open(Path(source), self.data, self.change.task, name=versions.name)
+        except UnreadableError as error:
+            raise _FileError(versions.name, error.why, error.hint) from error
+        except MlbotError as error:
+            raise _FileError(versions.name, error.what, error.hint) from error
+        except (PolarsError, PanicException, OSError, UnicodeError) as error:
+            raise _FileError(versions.name, (str(error).splitlines() or [type(error).__name__])[0], "") from error
 
     @cached_property
     def hashing(self) -> Hashing:
@@ -192,7 +223,10 @@ class _Checking:
         return there if before is None else np.concatenate((there, before[self.gone]))
 
     def report(self) -> DataReport:
-        change, compared = self.change, self.compared
+        change = self.change
+        if change.train and change.train.changed and not self.files["train", "after"].rows:
+            return self._emptied(change.train)
+        compared = self.compared
         findings: list[Finding] = []
         figures: dict[DataCheck, Figure] = {}
         train = compared.get("train")
@@ -201,6 +235,8 @@ class _Checking:
             findings += checking.findings()
             figures = checking.figures
             self.notes += checking.notes
+        if "holdout" in compared and not self.files["holdout", "after"].rows:
+            self.notes.append(Why(cause="no-rows", values={"file": compared["holdout"].diff.file}))
         if "holdout" in compared and ("train", "after") in self.files:
             findings += self._new_holdout_rows(compared["holdout"], train)
         diffs = tuple(each.diff for each in compared.values())
@@ -211,6 +247,15 @@ class _Checking:
             figures=tuple(figures.values()),
             notes=(*change.notes, *self.notes),
         )
+
+    def _emptied(self, versions: Versions) -> DataReport:
+        """Of a file without a row there is nothing to check, and its columns' kinds are nobody's."""
+        before = self.files.get((versions.part, "before"))
+        rows = None if before is None else before.rows
+        gone = FileDiff(part=versions.part, file=versions.name, before=rows, after=0, removed=rows or 0)
+        why = Why(cause="no-rows", values={"file": versions.name})
+        notes = (*self.change.notes, *self.notes)
+        return DataReport(model=self.change.model, diffs=(gone,), notes=notes, problem=why)
 
     def _new_holdout_rows(self, holdout: _Compared, train: _Compared | None) -> Iterator[Finding]:
         """Rows that are added to the holdout and that the training data have; those added to both are found there."""
@@ -231,13 +276,16 @@ class _Checking:
 
     def _compare(self, versions: Versions) -> _Compared:
         after, before = self.files[versions.part, "after"], self.files.get((versions.part, "before"))
-        return self._new(versions, after) if before is None else self._differing(versions, before, after)
+        if before is None or not before.rows:  # of columns without a value nobody knows the kind
+            return self._new(versions, after, before.rows if before else None)
+        return self._differing(versions, before, after)
 
-    def _new(self, versions: Versions, after: LargeTable) -> _Compared:
+    def _new(self, versions: Versions, after: LargeTable, before: int | None) -> _Compared:
         (features,) = self.hashing.of(after, [self.features])
         made = FileDiff(
             part=versions.part,
             file=versions.name,
+            before=before,
             after=after.rows,
             added=after.rows,
             labels=self._labels(None, after),
@@ -255,19 +303,23 @@ class _Checking:
         kinds = {name: kind for name, kind in after.kinds.items() if kind != "other"}
         common = sorted(name for name, kind in kinds.items() if before.kinds.get(name) == kind)
         key = self._key(versions.name, before, after, common)
-        sets = [common, self.features, *([key] if key else [])]
+        # What a row teaches: of the same under another key or weight there is more, but nothing new.
+        features = {*self.features} - {*key}
+        taught = [name for name in common if name in features | {*self.data.targets}]
+        sets = [common, self.features, taught, *([key] if key else [])]
         now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
         if not common:  # no row is one of before
             then[0] += 1
-        repeated = max(diff.doubles(now[2]), diff.doubles(then[2])) if key else 0
+        repeated = max(diff.doubles(now[3]), diff.doubles(then[3])) if key else 0
         taken = () if repeated else key
-        rows = diff.by_key(then[0], now[0], then[2], now[2]) if taken else diff.by_content(then[0], now[0])
+        rows = diff.by_key(then[0], now[0], then[3], now[3]) if taken else diff.by_content(then[0], now[0])
         cells = self._cells(before, after, rows, [name for name in common if name not in key])
         made = FileDiff(
             part=versions.part,
             file=versions.name,
             before=before.rows,
             after=after.rows,
+            files=_files_of(versions),
             key=taken,
             repeated=repeated if self.data.id else 0,
             added=int(rows.added.sum()),
@@ -285,6 +337,7 @@ class _Checking:
             diff=made,
             features_after=now[1],
             features_before=then[1],
+            labelled=(now[2], then[2]) if features else None,
         )
 
     def _key(self, file: str, before: LargeTable, after: LargeTable, common: Sequence[str]) -> tuple[str, ...]:
@@ -319,6 +372,28 @@ class _Checking:
         target = self.data.targets[0]
         then = {} if before is None else before.labels(target)
         return label_counts(after.labels(target), then)[:_MOST_SHOWN]
+
+
+def _files_of(versions: Versions) -> FilesDiff | None:
+    """Which files of a folder differ; None where it is one file now or was one."""
+    now, was = Path(versions.after), Path(versions.before or "")
+    if versions.before is None or not (now.is_dir() and was.is_dir()):
+        return None
+    ours, theirs = ({str(each.relative_to(folder)): each for each in parquet_files(folder)} for folder in (now, was))
+    added, removed = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    changed = [name for name in sorted(ours.keys() & theirs.keys()) if not _alike(ours[name], theirs[name])]
+    names = tuple(name[:_LONGEST_FILE] for name in (*added, *changed, *removed)[:MOST_ROWS])
+    return FilesDiff(added=len(added), removed=len(removed), changed=len(changed), names=names)
+
+
+_LONGEST_FILE = 200
+
+
+def _alike(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as mine, other.open("rb") as theirs:
+        return all(a == b for a, b in iter(lambda: (mine.read(CHUNK), theirs.read(CHUNK)), (b"", b"")))
 
 
 _FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
@@ -407,6 +482,7 @@ class _Added:
             return
         yield from self._overlaps()
         yield from self._of_group()
+        yield from self._copies()
         if self.is_new:
             yield from self._of_a_new_file()
             return
@@ -505,7 +581,7 @@ class _Added:
             found = Finding(
                 check=DataCheck.GROUP_OVERLAP,
                 columns=(group,),
-                effect=max(0.0, round(groups_hit - natural.expected, 1)),
+                effect=checks.beyond(groups_hit, natural.expected),
                 expected=round(natural.expected, 1),
                 n=rows,
                 rows=checks.few(np.flatnonzero(hits) + 1),
@@ -513,6 +589,16 @@ class _Added:
             )
         self._note(DataCheck.GROUP_OVERLAP, (), 1, found.effect if found else 0.0)
         yield from (self.parent.bare(found),) if found else ()
+
+    def _copies(self) -> Iterator[Finding]:
+        """Rows that teach what others do already."""
+        both = self.compared.labelled
+        if both is None:
+            self._fail(DataCheck.REPEATS, "nothing-before" if self.is_new else "no-features")
+            return
+        found = tuple(checks.copied(self.compared.new, *both))
+        self._note(DataCheck.REPEATS, (), 1, sum(each.effect for each in found))
+        yield from found
 
     def _near(self) -> Iterator[Finding]:
         holdout = self.parent.files.get(("holdout", "after"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlbot.config.schema import Model
+from mlbot.errors import MissingDriverError
 from mlbot.gates.metric import Gate, Metric
 from mlbot.judging.run_data import training_data
 from mlbot.judging.run_judge import Rule, ask, rows_of
@@ -32,6 +33,10 @@ class SealedRows:
     rows: frozenset[bytes]  # their digests
 
 
+class NoDriverError(Exception):
+    """Nothing that is installed reaches the address of sealed rows."""
+
+
 class NoAddressError(Exception):
     """The address of sealed rows does not answer, or not to these credentials."""
 
@@ -44,6 +49,7 @@ def open_rows(rule: Rule, address: str) -> SealedRows:
     """Read sealed rows as the holdout is read.
 
     Raises:
+        NoDriverError: the package of their protocol is not installed.
         NoAddressError: they cannot be fetched.
         NoFormError: they are no such rows.
     """
@@ -54,6 +60,8 @@ def open_rows(rule: Rule, address: str) -> SealedRows:
     model = rule.model
     try:
         open_source(address, copies)
+    except MissingDriverError:
+        raise NoDriverError from None
     except Exception:  # noqa: BLE001 - fsspec's back ends raise errors of many libraries, and none is repeated
         raise NoAddressError from None
     data = model.data.model_copy(update={"holdout": address})

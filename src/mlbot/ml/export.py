@@ -156,7 +156,14 @@ def _opened(source: str) -> Any:
             f"{source} cannot be read: the training's Python has no fsspec.",
             hint="Return (estimator, the rows it was fitted on), or install fsspec and the package of its protocol.",
         )
-    with importlib.import_module("fsspec").open(source, "rb") as stream:
+    try:
+        opened = importlib.import_module("fsspec").open(source, "rb")
+    except ImportError as error:
+        raise ExportError(
+            f"{source} cannot be read by the training's Python: {error}",
+            hint="Return (estimator, the rows it was fitted on), or install the package of its protocol there.",
+        ) from error
+    with opened as stream:
         return io.BytesIO(stream.read())
 
 

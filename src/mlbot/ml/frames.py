@@ -12,6 +12,7 @@
 import codecs
 import io
 import os
+import re
 import tempfile
 import weakref
 from collections import Counter
@@ -22,18 +23,28 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
-from polars.exceptions import ComputeError, PolarsError
+from polars.exceptions import ComputeError, PanicException, PolarsError
 
-from mlbot.config.csv_form import MISSING, Form, UnclearError, decimal_problem, form_of, not_in, read_head
+from mlbot.config.csv_form import (
+    MISSING,
+    PARQUET,
+    PARQUET_NAMES,
+    Form,
+    UnclearError,
+    decimal_problem,
+    form_of,
+    no_table,
+    not_in,
+    read_head,
+)
 from mlbot.config.data import ColumnKind, Csv
 from mlbot.config.kinds import Context
-from mlbot.errors import UsageError
+from mlbot.errors import UsageError, driven
 
 Source = str | Path | bytes  # a path, any fsspec URL, or a file's bytes
 Types = Mapping[str, ColumnKind]  # what columns are read as, by name
 Names = Sequence[str]
 CHUNK = 1 << 20
-_PARQUET = b"PAR1"
 _RENAMED = "_duplicated_"
 _LARGEST_EXACT = 1 << 53  # beyond it a float64 skips whole numbers
 
@@ -165,24 +176,44 @@ class Table:
         found = None
         if self.form is not None and isinstance(error, ComputeError):
             found = _bad_line(self.content, self.form)
-        reason = f"{found.what}." if found else (str(error) or type(error).__name__).splitlines()[0]
-        return UsageError(f"The table cannot be read: {reason}", where=self.where, hint=found.hint if found else _HINT)
+        if found is not None:
+            return UnreadableError(found.what, where=self.where, hint=found.hint)
+        hint = _HINT if self.form is not None else _OF_PARQUET
+        return UnreadableError(str(error) or type(error).__name__, where=self.where, hint=hint)
 
 
-def open_table(
-    source: Source, types: Types, csv: Csv, *, in_memory: bool = False, apart: Names = (), labels: Names = ()
+class UnreadableError(UsageError):
+    """A file that is no table; `why` is a clause without a full stop."""
+
+    def __init__(self, why: str, *, where: str, hint: str) -> None:
+        self.why = (why.strip() or "no reason given").splitlines()[0].rstrip(".")
+        super().__init__(f"The table cannot be read: {self.why}.", where=where, hint=hint)
+
+
+def open_table(  # noqa: PLR0913  # where it is, and how it is read
+    source: Source,
+    types: Types,
+    csv: Csv,
+    *,
+    in_memory: bool = False,
+    apart: Names = (),
+    labels: Names = (),
+    name: str | None = None,
 ) -> Table:
-    """The table of a source.
+    """The table of a source; `name` is what the file is called where its path does not say it.
 
     What is in another encoding than UTF-8 is copied, to where only this process can read it: `in_memory`, or to a file
     without a name. `apart` are columns that are known to be there; in columns of `labels` what stands for a missing
     value elsewhere is left as it is. Raises `UsageError`.
     """
     content, where = _content(source), _place(source)
+    if isinstance(content, Path) and content.is_dir():
+        return Table(frame=_no_nan(_folder(content, types)), where=where, content=content)
     with _reading(source):
-        if _is_parquet(content):
-            written = _as_written(content, types)
-            return Table(frame=_no_nan(_parquet(content, types)), where=where, content=content, as_written=written)
+        if _is_parquet(content, name or where):
+            with _damaged(where):
+                written = _as_written(content, types)
+                return Table(frame=_no_nan(_parquet(content, types)), where=where, content=content, as_written=written)
         form, keep = _form(content, csv, apart, where), None
         if form.encoding != "utf-8":
             content, keep = _transcoded(content, form.encoding, in_memory=in_memory)
@@ -199,7 +230,7 @@ def _form(content: Path | bytes, csv: Csv, apart: Names, where: str) -> Form:
     try:
         return form_of(head, csv, whole=whole, columns=apart)
     except UsageError as error:
-        raise UsageError(f"The table cannot be read: {error.what}.", where=where, hint=error.hint) from error
+        raise UnreadableError(error.what, where=where, hint=error.hint) from error
 
 
 def _transcoded(content: Path | bytes, encoding: str, *, in_memory: bool) -> "tuple[Path | bytes, Nameless | None]":
@@ -252,6 +283,9 @@ def is_number(dtype: pl.DataType) -> bool:
 _HINT = (
     "It has to be a CSV file with a header row, or a Parquet file; `data.csv` in mlbot.yaml says how a CSV is written."
 )
+_OF_PARQUET = "It begins as a Parquet file does, and is damaged: write or fetch it again."
+_CUT = "it begins as a Parquet file and does not end as one"
+ONE_FILE = "Name one file, CSV or Parquet."
 
 
 @contextmanager
@@ -259,10 +293,20 @@ def _reading(source: Source) -> Iterator[None]:
     try:
         yield
     except UnclearError as error:
-        raise UsageError(f"The table cannot be read: {error.what}.", where=_place(source), hint=error.hint) from error
+        raise UnreadableError(error.what, where=_place(source), hint=error.hint) from error
+    except IsADirectoryError as error:
+        raise UnreadableError("it is a folder", where=_place(source), hint=ONE_FILE) from error
     except (PolarsError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"The table cannot be read: {reason}", where=_place(source), hint=_HINT) from error
+        raise UnreadableError(str(error) or type(error).__name__, where=_place(source), hint=_HINT) from error
+
+
+@contextmanager
+def _damaged(where: str) -> Iterator[None]:
+    """Turns what polars says of a Parquet file that cannot be opened into that it is damaged; on some it panics."""
+    try:
+        yield
+    except (PolarsError, PanicException) as error:
+        raise UnreadableError(str(error) or "it is damaged", where=where, hint=_OF_PARQUET) from error
 
 
 def _place(source: Source) -> str:
@@ -272,11 +316,14 @@ def _place(source: Source) -> str:
 def _content(source: Source) -> Path | bytes:
     """A local path stays one, so that it is read lazily; an URL's bytes are fetched."""
     if isinstance(source, str) and "://" in source:
-        import fsspec
+        with _reading(source):
+            with driven(source):
+                import fsspec
 
-        with _reading(source), fsspec.open(source, "rb") as stream:
-            content: bytes = stream.read()
-            return content
+                opened = fsspec.open(source, "rb")
+            with opened as stream:
+                content: bytes = stream.read()
+                return content
     return Path(source) if isinstance(source, str) else source
 
 
@@ -284,9 +331,22 @@ def _opened(content: Path | bytes) -> BinaryIO:
     return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
 
 
-def _is_parquet(content: Path | bytes) -> bool:
+def _is_parquet(content: Path | bytes, name: str) -> bool:
+    """Whether it is a whole Parquet file; raises `UnclearError` where it is no table at all."""
     with _opened(content) as stream:
-        return stream.read(len(_PARQUET)) == _PARQUET
+        head, _ = read_head(stream)
+        if (other := no_table(head, name)) is not None:
+            raise other
+        if not head.startswith(PARQUET):
+            return False
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - len(PARQUET)))
+        if stream.read() != PARQUET or len(head) < _LEAST_PARQUET:
+            raise UnclearError(_CUT, hint="It was not written or fetched to its end: do that again.")
+        return True
+
+
+_LEAST_PARQUET = 12  # both marks and the length of what is between them
 
 
 def _parquet(content: Path | bytes, types: Types) -> pl.LazyFrame:
@@ -304,6 +364,43 @@ def _parquet(content: Path | bytes, types: Types) -> pl.LazyFrame:
         return column.cast(pl.Float64) if isinstance(dtype, pl.Decimal) else column
 
     return frame.with_columns(plain(name, dtype) for name, dtype in frame.collect_schema().items())
+
+
+def parquet_files(folder: Path) -> tuple[Path, ...]:
+    """The Parquet files of a folder by their names, but for those whose names say that they are not of the data."""
+    found = (each for each in sorted(folder.rglob("*")) if each.suffix.lower() in PARQUET_NAMES)
+    own = (each for each in found if not any(part[0] in "._" for part in each.relative_to(folder).parts))
+    return tuple(each for each in own if each.is_file() and not each.is_symlink())
+
+
+def _folder(folder: Path, types: Types) -> pl.LazyFrame:
+    """The rows of all of a folder's Parquet files, in the order of their names; `year=2024` in a path is a column."""
+    files = parquet_files(folder)
+    if not files:
+        raise UnreadableError("it is a folder without a Parquet file", where=str(folder), hint=ONE_FILE)
+    names = [file.relative_to(folder) for file in files]
+    keys = [dict(part.split("=", 1) for part in name.parts[:-1] if "=" in part) for name in names]
+    whole = {key for each in keys for key in each if all(_WHOLE.fullmatch(other.get(key, "")) for other in keys)}
+    parts = []
+    for file, name, own in zip(files, names, keys, strict=True):
+        with _inside(str(name)), _reading(file), _damaged(str(file)):
+            _is_parquet(file, file.name)
+            frame = _parquet(file, types)
+            extra = {key: value for key, value in own.items() if key not in frame.collect_schema()}
+        parts.append(frame.with_columns(pl.lit(int(v) if k in whole else v).alias(k) for k, v in extra.items()))
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+@contextmanager
+def _inside(name: str) -> Iterator[None]:
+    """Says of which file of a folder something is wrong."""
+    try:
+        yield
+    except UnreadableError as error:
+        raise UnreadableError(f"{name}: {error.why}", where=error.where, hint=error.hint) from error
+
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def _as_written(content: Path | bytes, types: Types) -> pl.LazyFrame:

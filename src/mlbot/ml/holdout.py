@@ -21,7 +21,7 @@ from mlbot.config import slice_sql
 from mlbot.config.csv_form import Form
 from mlbot.config.data import Data
 from mlbot.config.gates import Slice
-from mlbot.errors import MlbotError
+from mlbot.errors import MlbotError, driven
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
@@ -291,14 +291,18 @@ def open_source(source: Path | str, copies: dict[str, Source] | None = None) -> 
         return known
     hasher = hashlib.sha256()
     if not is_url(source):
+        if Path(source).is_dir():
+            raise frames.UnreadableError("it is a folder", where=str(source), hint=frames.ONE_FILE)
         with Path(source).open("rb") as stream:
             while chunk := stream.read(CHUNK):
                 hasher.update(chunk)
         return Source(path=Path(source), digest=f"sha256:{hasher.hexdigest()}", hidden=False)
-    import fsspec
-
     copy = Nameless()
-    with fsspec.open(str(source), "rb") as stream:
+    with driven(str(source)):
+        import fsspec
+
+        opened = fsspec.open(str(source), "rb")
+    with opened as stream:
         while chunk := stream.read(CHUNK):
             hasher.update(chunk)
             copy.append(chunk)
@@ -464,7 +468,10 @@ def check_holdout(  # noqa: PLR0913  # as above
     try:
         opened = open_source(source, copies)
         apart = [name for name in (*data.targets, data.group, data.weight, *data.timing) if name is not None]
-        table = frames.open_table(opened.path, data.reads(task), data.csv, apart=apart, labels=_labels(data, task))
+        given = data.reads(task), data.csv
+        table = frames.open_table(
+            opened.path, *given, apart=apart, labels=_labels(data, task), name=data.holdout or str(source)
+        )
         with table.reading():
             found = _Opening(
                 source=opened, table=table, data=data, task=task, slices=tuple(slices), any_kind=any_kind
@@ -474,7 +481,8 @@ def check_holdout(  # noqa: PLR0913  # as above
             series = read_series(table.frame, data, _training(train, data, copies))
             return (series,) if isinstance(series, Problem) else replace(found, series=series)
     except MlbotError as error:
-        return (_unreadable(data, error.what, error.hint),)
+        why = error.why if isinstance(error, frames.UnreadableError) else error.what
+        return (_unreadable(data, why, error.hint),)
     except (PolarsError, PanicException) as error:  # it panics on some damaged Parquet files
         return (_unreadable(data, str(error)),)
     except Exception as error:  # fsspec's back ends raise errors of many libraries
@@ -738,7 +746,7 @@ def mixed_column(odd: frames.OddColumn) -> Problem:
 
 
 def _unreadable(data: Data, why: str, fix: str = "") -> Problem:
-    reason = printable((why.strip() or "no reason given").splitlines()[0], 300)
+    reason = printable((why.strip() or "no reason given").splitlines()[0].rstrip("."), 300)
     facts = {"holdout": quoted(data.holdout), "why": reason}
     if fix:
         return Problem.of(Reason.HOLDOUT_UNREADABLE, "form", fix=printable(fix, 300), **facts)

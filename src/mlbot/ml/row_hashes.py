@@ -39,9 +39,9 @@ class LargeTable:
     kinds: Mapping[str, str]  # by column: text, number, time or other
 
     @classmethod
-    def open(cls, source: Path, data: Data, task: Task) -> "LargeTable":
-        """The file, if it is not too large to compare."""
-        table = open_table(source, data.reads(task), data.csv)
+    def open(cls, source: Path, data: Data, task: Task, *, name: str | None = None) -> "LargeTable":
+        """The file or folder, if it is not too large to compare; `name` is what the repository calls it."""
+        table = open_table(source, data.reads(task), data.csv, name=name)
         with table.reading():
             kinds = {name: _kind(dtype) for name, dtype in table.frame.collect_schema().items()}
             rows = table.frame.select(pl.len()).collect(engine="streaming").item()

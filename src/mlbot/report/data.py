@@ -34,6 +34,7 @@ class DataTable(Record):
 
     model: str
     diffs: tuple[FileDiff, ...]
+    files: tuple[str, ...] = ()  # of each of these, which files of a folder differ
     to_look_at: tuple[FindingRow, ...]
     shown: tuple[FindingRow, ...]  # findings on which nothing rests
     labels: tuple[LabelRow, ...]
@@ -50,10 +51,12 @@ def data_tables(reports: Sequence[DataReport]) -> tuple[DataTable, ...]:
 
 def _table(report: DataReport) -> DataTable:
     train = next((each for each in report.diffs if each.part == "train"), None)
+    differing = tuple(each for each in report.diffs if each.differs)
     labels = train.labels if train is not None and train.differs else ()
     return DataTable(
         model=report.model,
-        diffs=tuple(each for each in report.diffs if each.differs),
+        diffs=differing,
+        files=tuple(map(files, differing)),
         to_look_at=tuple(map(_row, report.to_look_at[:_MOST_FINDINGS])),
         shown=tuple(_row(each) for each in report.findings if each.shown)[:_MOST_FINDINGS],
         labels=tuple(LabelRow(**each.model_dump()) for each in labels[:_MOST_LABELS]),
@@ -64,13 +67,21 @@ def _table(report: DataReport) -> DataTable:
     )
 
 
+def files(diff: FileDiff) -> str:
+    """Which files of a folder differ; empty for one file, and where none does."""
+    found = diff.files
+    differs = found is not None and (found.added or found.removed or found.changed)
+    return sentence("checks", "files", files=found) if differs else ""
+
+
 def why_not(why: Why) -> str:
     """Why something was not compared or checked, as a sentence."""
     return sentence("checks", f"why/{why.cause}", **why.values)
 
 
 def _row(finding: Finding) -> FindingRow:
-    facts = {"effect": finding.effect, "expected": finding.expected, "n": finding.n, **finding.values}
+    usual = "" if finding.expected is None else sentence("checks", "usual", expected=finding.expected)
+    facts = {"effect": finding.effect, "expected": finding.expected, "usual": usual, "n": finding.n, **finding.values}
     return FindingRow(
         title=sentence("checks", f"title/{finding.check}"),
         columns=finding.columns,
@@ -84,7 +95,7 @@ def data_lines(reports: Sequence[DataReport]) -> Iterator[str]:
     """The same for a terminal, a line each."""
     for table in data_tables(reports):
         for diff in table.diffs:
-            yield sentence("checks", "line/diff", model=table.model, diff=diff)
+            yield sentence("checks", "line/diff", model=table.model, diff=diff, files=files(diff))
         if table.problem:
             yield sentence("checks", "line/problem", model=table.model, problem=table.problem)
         for row in (*table.to_look_at, *table.shown):

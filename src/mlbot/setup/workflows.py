@@ -9,6 +9,8 @@ from mlbot import __version__
 from mlbot.config.actions import Actions, is_hosted
 from mlbot.config.folder import ROOT, ConfigFolder
 from mlbot.config.schema import Config
+from mlbot.errors import driver_of
+from mlbot.gates.metric import Task
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Digest, Record, digest
 from mlbot.lib.templates import sentence, workflows
@@ -109,15 +111,6 @@ def files(order: Order) -> dict[str, str]:
     return {path: stamped(inline(text, called, wiring), order.form) for path, text in callers.items()}
 
 
-_DRIVERS = {
-    **dict.fromkeys(("http", "https"), "http"),
-    **dict.fromkeys(("s3", "s3a"), "s3"),
-    **dict.fromkeys(("gs", "gcs"), "gcs"),
-    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
-}
-"""The set of packages that reaches a URL's protocol."""
-
-
 def drivers(config: Config | None, *, sealed: bool = False) -> tuple[str, ...]:
     """The sets of packages that a config's holdouts, store, targets and own metrics need, beside what every job has.
 
@@ -127,16 +120,17 @@ def drivers(config: Config | None, *, sealed: bool = False) -> tuple[str, ...]:
         return ()
     places = [*(model.data.holdout for model in config.models), config.store, *(e.target for e in config.environments)]
     places += [model.data.sealed for model in config.models if sealed]
-    schemes = {place.partition("://")[0].lower() for place in places if place and "://" in place}
+    places += [model.data.train for model in config.models if model.task is Task.FORECAST]  # its scale
+    reached = {driver for place in places if place and (driver := driver_of(place))}
     own = {"metrics"} if any(metric.function for model in config.models for metric in model.metrics) else set()
-    return tuple(sorted(own | {_DRIVERS[scheme] for scheme in schemes & _DRIVERS.keys()} | {*fetchers(config)}))
+    return tuple(sorted(own | reached | {*fetchers(config)}))
 
 
 def fetchers(config: Config | None) -> tuple[str, ...]:
     """The sets of packages that fetch the models which were made elsewhere."""
     models = config.models if config else ()
     urls = (model.artifact.url for model in models if model.artifact and model.artifact.is_remote)
-    return tuple(sorted({_DRIVERS.get(url.partition("://")[0].lower(), "deploy") for url in urls}))
+    return tuple(sorted({driver_of(url) or "deploy" for url in urls}))
 
 
 def sources() -> dict[str, str]:

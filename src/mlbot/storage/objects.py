@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from mlbot.errors import NotEvaluatedError, UsageError
+from mlbot.errors import MissingDriverError, NotEvaluatedError, UsageError, driven
 from mlbot.lib.artifact import MOST_FILES, Unfit, UnfitError, checked_path
 from mlbot.storage.digest import CHUNK, chunks_of, sync
 
@@ -69,7 +69,7 @@ def _failures(
     where: str, failure: type[Exception], *, missing_passes: bool = False, unfit_passes: bool = False
 ) -> Iterator[None]:
     """Any failure of a place as one sentence: the errors of fsspec's protocols share no base class."""
-    passes: tuple[type[Exception], ...] = (NotEvaluatedError,)
+    passes: tuple[type[Exception], ...] = (NotEvaluatedError, MissingDriverError)
     passes += (FileNotFoundError,) * missing_passes + (UnfitError,) * unfit_passes
     try:
         yield
@@ -183,16 +183,11 @@ class RemoteObjects:
     """A folder of an object store, such as `s3://bucket/models`, by fsspec; `UsageError` for protocols it lacks."""
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
         self._url = url.rstrip("/")
-        try:
+        with driven(self._url):
+            import fsspec
+
             self._system, path = fsspec.core.url_to_fs(self._url)
-        except (ImportError, ValueError) as error:
-            why = " ".join(str(error).split())
-            raise UsageError(
-                f"it cannot be opened: {why}", where=url, hint="Install the package of its protocol, such as s3fs."
-            ) from error
         self._root = path.rstrip("/")
 
     @property
@@ -284,11 +279,12 @@ def fetch_url(url: str, target: Path, most_bytes: int) -> str | None:
         NotEvaluatedError: The place does not answer as it has to.
         UnfitError: It is too large, or has names that no folder can have.
     """
-    import fsspec
-
+    options = {"version_aware": True} if "versionId=" in url else {}
     with _failures(url, Exception, unfit_passes=True):
-        options = {"version_aware": True} if "versionId=" in url else {}
-        system, path = fsspec.core.url_to_fs(url, **options)
+        with driven(url):
+            import fsspec
+
+            system, path = fsspec.core.url_to_fs(url, **options)
         if options or not system.isdir(path):  # a version is one object's: of a folder it would be the latest of each
             _download(system, path, target, most_bytes)
             return f"version {url.partition('versionId=')[2]}" if options else _commit(url)

@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
-from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.lib.artifact import LISTING, MODEL_FILE, Listing
 from mlbot.lib.record import Digest
 from mlbot.storage.artifact import lay_out, read_listing, verify
@@ -175,11 +175,8 @@ def open_store(url: str, folder: Path, *, token: str | None = None) -> ModelStor
     """The store of a URL: a folder, any fsspec URL, or `oci://registry/repository`; talks to nobody yet.
 
     `folder` is the repository's root. `token` is for `ghcr.io` alone: other places find their own credentials. Raises
-    `UsageError` for another URL, and `MissingExtraError` when it needs the extra `deploy`.
+    `UsageError` for another URL, and `MissingDriverError` where nothing that is installed reaches it.
     """
     if url.lower().startswith("oci://"):
         return OciStore.of(url, token=token)
-    try:
-        return ObjectStore(open_objects(url, folder))
-    except ModuleNotFoundError:
-        raise MissingExtraError("deploy", needed_for=f"The store {url}") from None
+    return ObjectStore(open_objects(url, folder))

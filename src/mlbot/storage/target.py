@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from mlbot.config.schema import EnvironmentConfig
-from mlbot.errors import MissingExtraError, NotEvaluatedError, RefusedError
+from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.lib.artifact import ANY_FILE
 from mlbot.lib.record import Digest, Name
 from mlbot.lib.version import Served, Version
@@ -136,7 +136,4 @@ def open_target(environment: EnvironmentConfig, folder: Path, *, token: str | No
         return OciTarget.of(url, environment.name, token=token)
     if url.startswith("command:"):
         return CommandTarget.of(environment, folder)
-    try:
-        return FilesTarget(open_objects(url, folder))
-    except ModuleNotFoundError:
-        raise MissingExtraError("deploy", needed_for=f"The environment {environment.name} ({url})") from None
+    return FilesTarget(open_objects(url, folder))

@@ -13,7 +13,7 @@ from typing import Any
 from mlbot.config.schema import Model
 from mlbot.config.train import Brought
 from mlbot.config.yaml import load
-from mlbot.errors import MissingExtraError, NotEvaluatedError
+from mlbot.errors import NotEvaluatedError
 from mlbot.git.command import streamed
 from mlbot.git.repository import Repository
 from mlbot.ledger.entries import Environment, Origin
@@ -63,8 +63,6 @@ class Bringing:
                 pin = self._fetch(place, most)
             except UnreachableError:
                 raise
-            except ModuleNotFoundError:
-                raise MissingExtraError("deploy", needed_for=f"Fetching {self.artifact.url}") from None
             except NotEvaluatedError as error:
                 raise UnreachableError(error.what, where=error.where or self._where, hint=error.hint) from error
             found = take_artifact(place, output, most)
