@@ -18,6 +18,7 @@ from mlbot.delivery.deployment import (
     PromotionReason,
     RollbackFacts,
     RollbackReason,
+    ShadowFacts,
     Witness,
     begun,
     decide_approval,
@@ -33,6 +34,7 @@ from mlbot.delivery.messages import plan_text, words
 from mlbot.ledger.entries import DeploymentIntent, LockEntry
 from mlbot.lib.record import Decision
 from mlbot.lib.version import Served, Stored
+from mlbot.protocol.golden import Flip, Replay
 
 BYTES, OTHER = digest(1), digest(2)
 ENVIRONMENTS = ("staging", "production")
@@ -88,6 +90,17 @@ def promotion(**changes: Any) -> PromotionFacts:
 
 WITNESS = Witness(tag="adult-income@v1.1.0", by_mlbot=True)
 P = PromotionReason
+LIVE = Served(version="1.0.0", digest=OTHER)
+
+
+def shadow(changed: int | None, **facts: Any) -> ShadowFacts:
+    """Recorded requests of which so many are answered otherwise; None: they could not be answered."""
+    flips = (Flip(before="no", after="yes", rows=changed),) if changed else ()
+    found = None if changed is None else Replay(requests=100, changed=changed, lines=(3, 7), flips=flips)
+    made = ShadowFacts(requests="log.jsonl", max_changed=0.02, before=LIVE, found=found)
+    return made.model_copy(update=facts)
+
+
 PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.PROMOTABLE, {}, "adult-income@v1.1.0 may enter production"),
     (P.PROMOTABLE, {"stored": None}, "may enter"),
@@ -132,6 +145,15 @@ PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.SELF_APPROVAL, {"approvers": ("Ada", "bob"), "needed": 2}, "1 is missing"),
     (P.BYTES_MISSING, {"stored": Stored.MISSING}, "does not have the bytes"),
     (P.BYTES_DIFFER, {"stored": Stored.DIFFERS}, "which was judged"),
+    (P.PROMOTABLE, {"shadow": shadow(2)}, "may enter"),
+    (P.PROMOTABLE, {"shadow": shadow(200, before=None)}, "may enter"),
+    (P.SHADOW_CHANGED, {"shadow": shadow(3)}, "Of 100 recorded requests 3 (3 %) are answered otherwise than by v1.0.0"),
+    (P.SHADOW_VOID, {"shadow": shadow(None, problem="It is gone.", hint="Look.")}, "nobody can tell what"),
+    (
+        P.SHADOW_CHANGED,
+        {"shadow": ShadowFacts(requests="x", max_changed=0.02, before=LIVE, found=Replay(requests=0))},
+        "0",
+    ),
 )
 
 

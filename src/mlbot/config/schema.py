@@ -269,7 +269,7 @@ class Shadow(Section):
     line is a body of the Open Inference Protocol, or an object with a value a column."""
     max_changed: Annotated[float, kind(_changed, type="number", minimum=0, maximum=1)._replace(default=0.02)] = 0.02
     """The share of requests whose answer may be another one."""
-    most: Annotated[int, whole(1, 1_000_000)] = 10_000
+    most: Annotated[int, whole(1, 100_000)] = 10_000
     """How many requests are answered at most: the last ones of the file."""
 
 

@@ -6,6 +6,9 @@ A promotion, a rollback, an approval and a lock each decide by checks in their o
 
 from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from mlbot.config.errors import nearest
 from mlbot.ledger.entries import Action, Actor, ApprovalEntry, DeploymentEntry, DeploymentIntent, Entry, LockEntry
@@ -13,6 +16,7 @@ from mlbot.ledger.queries import deployments, live, unfinished
 from mlbot.lib.record import Count, Decision, Digest, Name, Record, canonical, decide
 from mlbot.lib.untrusted_json import HostileJsonError, read
 from mlbot.lib.version import Served, Stored, served_of
+from mlbot.protocol.golden import Replay
 
 _LOCK_BYTES = 8192
 
@@ -113,6 +117,19 @@ class PromotionReason(StrEnum):
     SELF_APPROVAL = "self-approval"
     BYTES_MISSING = "bytes-missing"
     BYTES_DIFFER = "bytes-differ"
+    SHADOW_VOID = "shadow-void"  # the recorded requests could not be read, or not be answered
+    SHADOW_CHANGED = "shadow-changed"
+
+
+class ShadowFacts(Record):
+    """Recorded requests that have to be answered as before, as the guarded branch's config has it."""
+
+    requests: str  # where they are
+    max_changed: Annotated[float, Field(ge=0, le=1)]
+    before: Served | None  # what they were compared with; None: nothing other is live there
+    found: Replay | None = None
+    problem: str = ""  # why nothing was found
+    hint: str = ""
 
 
 class _DeploymentFacts(_NamedFacts):
@@ -142,6 +159,7 @@ class PromotionFacts(_DeploymentFacts):
     needed: Count = 0  # approvals that the environment asks for
     approvers: tuple[Actor, ...] = ()  # who approved these very bytes for it
     lock: LockEntry | None = None
+    shadow: ShadowFacts | None = None  # None: the config asks for none, or it is not looked at yet
 
     @property
     def goal(self) -> Served | None:
@@ -185,6 +203,10 @@ def _promotion_checks(facts: PromotionFacts) -> Iterator[tuple[PromotionReason, 
     yield PromotionReason.APPROVALS_MISSING, facts.missing > 0
     yield PromotionReason.BYTES_MISSING, facts.stored is Stored.MISSING
     yield PromotionReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS
+    shadow = facts.shadow
+    if shadow is not None and shadow.before is not None:
+        yield PromotionReason.SHADOW_VOID, shadow.found is None
+        yield PromotionReason.SHADOW_CHANGED, shadow.found is None or shadow.found.share > shadow.max_changed
 
 
 class RollbackReason(StrEnum):

@@ -141,6 +141,7 @@ def message_deployment(result: deployment.DeploymentResult) -> StatusMessage:
         return _message_ended(result.deployment, untagged_text(result))
     facts, decision = result.facts, result.decision
     state = RequestState.REFUSED if decision.refused else RequestState.DONE
+    state = RequestState.FAILED if decision.reason is deployment.PromotionReason.SHADOW_VOID else state
     found = words(decision.reason, facts, github=True)
     if decision.reason in {deployment.PromotionReason.APPROVALS_MISSING, deployment.PromotionReason.SELF_APPROVAL}:
         approve = Approve.model_validate(facts.model_dump(include={"model", "version", "environment"}))
@@ -427,6 +428,8 @@ def _conditions(facts: deployment.PromotionFacts) -> Iterator[tuple[str, str]]:
         own = sorted(set(facts.approvers) - set(facts.counted))
         by = [*facts.counted, *(f"not counted: {each}, who asks for it" for each in own)]
         yield "approvals", f"{len(facts.counted)} of {facts.needed}" + (f" ({', '.join(by)})" if by else "")
+    if facts.shadow:
+        yield "recorded", shadow_text(facts)
 
 
 def release_text(entry: ReleaseEntry) -> str:
@@ -439,6 +442,12 @@ def release_text(entry: ReleaseEntry) -> str:
         ("sealed rows", str(environment().get_template("release/say.j2").module.sealed(entry, None))),  # type: ignore[attr-defined] # a macro
     ]
     return _table(f"Released {name_of(entry.model, entry.version)}", rows)
+
+
+def shadow_text(facts: deployment.PromotionFacts | deployment.RollbackFacts) -> str:
+    """What recorded requests show; empty where none were asked for."""
+    shadow = facts.shadow if isinstance(facts, deployment.PromotionFacts) else None
+    return _phrase("release/say.j2", "shadow_of", shadow, github=False) if shadow else ""
 
 
 def ended_text(entry: DeploymentEntry) -> str:

@@ -50,6 +50,7 @@ class Deployment:
     folder: Path  # for files
     file: Path  # the version's verified bytes
     begun: DeploymentEntry | None = None  # the ledger's entry of an earlier run of it
+    said: str = ""  # what was found before it began
 
     def run(self) -> tuple[DeploymentEntry, str]:
         """Do it, or undo it.
@@ -77,7 +78,7 @@ class Deployment:
             self._finish(ended)
             raise
         else:
-            ended = self._ended(started, "succeeded", detail)
+            ended = self._ended(started, "succeeded", f"{detail} {self.said}".strip())
         return ended, self._finish(ended)
 
     def _forward(self) -> str:
@@ -335,8 +336,10 @@ class EnvironmentLock:
         self.context.say(f"Verifying the bytes of {name_of(self.model, goal.version)} in {self.context.store.url}")
         return self.context.fetch(goal.digest, self.folder / _FETCHED)
 
-    def deployment(self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...]) -> Deployment:
-        """A deployment, ready to run; its bytes are fetched.
+    def deployment(
+        self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...], *, said: str = ""
+    ) -> Deployment:
+        """A deployment, ready to run; its bytes are fetched. `said`: what was found before it.
 
         Raises:
             NotEvaluatedError: there is nothing to test it by, which only a rollback puts up with.
@@ -362,11 +365,12 @@ class EnvironmentLock:
             target=self.context.target(environment),
             previous=serves(entries, self.environment, self.model),
             folder=self.folder,
-            file=self._named(release),
+            file=self.named(release),
+            said=said,
             begun=_started(intent, entries),
         )
 
-    def _named(self, release: ReleaseEntry) -> Path:
+    def named(self, release: ReleaseEntry) -> Path:
         """The verified bytes under the name that a target knows them by."""
         fetched, file = self.folder / _FETCHED, self.folder / "staged" / file_name(release)
         if fetched.exists():

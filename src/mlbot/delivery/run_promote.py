@@ -26,8 +26,9 @@ from mlbot.delivery.deployment import (
     good_versions,
     serves,
 )
-from mlbot.delivery.messages import given_up
+from mlbot.delivery.messages import given_up, shadow_text
 from mlbot.delivery.run_deployment import LONGEST_REASON, EnvironmentLock, Snapshot, has_ended, try_with_lock
+from mlbot.delivery.run_shadow import replay_shadow
 from mlbot.errors import RefusedError, UsageError
 from mlbot.events.github import Id
 from mlbot.git.locks import Held
@@ -36,6 +37,7 @@ from mlbot.ledger.queries import approvals, deployments, locked, locks, release_
 from mlbot.lib.version import Served, Version, served_of
 from mlbot.registry.run_repository import RepositoryContext
 
+Facts = PromotionFacts | RollbackFacts
 Announce = Callable[[DeploymentResult], None]
 """Called with the plan before anything is changed; of a repeated try again."""
 
@@ -154,6 +156,11 @@ class _Attempt(ABC):
     def facts(self, entries: tuple[Entry, ...], held: DeploymentIntent | None) -> PromotionFacts | RollbackFacts:
         """All that is decided from. `held` is the deployment that holds the lock."""
 
+    def examined(self, facts: Facts, goal: Served, entries: tuple[Entry, ...]) -> Facts:
+        """The facts with what the verified bytes show, where they are looked at."""
+        del goal, entries
+        return facts
+
     def run(self) -> DeploymentResult | None:
         """Decide, and deploy; None where somebody else took the lock in between."""
         seen = self.lock.look()
@@ -161,6 +168,9 @@ class _Attempt(ABC):
         decision, goal = _decide(facts), facts.goal
         if decision.go and goal:
             facts = facts.model_copy(update={"stored": self.lock.fetch(goal)})
+            decision = _decide(facts)
+        if decision.go and goal:
+            facts = self.examined(facts, goal, seen.entries)
             decision = _decide(facts)
         result = DeploymentResult(facts=facts, decision=decision, goal=goal, dry_run=self.request.dry_run)
         self.announce(result)
@@ -199,11 +209,11 @@ class _Attempt(ABC):
         entries = self.lock.entries()
         before = seen.intent if self.action == "rollback" and seen.intent else None
         before = before if before and not has_ended(before, entries) else None
-        now = self.facts(entries, before).model_copy(update={"stored": result.facts.stored})
+        now = self.facts(entries, before).model_copy(update=_examined(result.facts))
         same = now.goal == goal and self._intent(Snapshot(entries=entries), goal).id == intent.id
         if not same or not _decide(now).go:
             return None
-        deployment = self.lock.deployment(intent, held, entries)
+        deployment = self.lock.deployment(intent, held, entries, said=shadow_text(result.facts))
         if self.action == "rollback":
             self._give_up(intent, entries)
         ended, untagged = deployment.run()
@@ -223,6 +233,12 @@ class _Attempt(ABC):
         ended = [each.model_copy(update=update) for each in open_]
         if ended:
             self.lock.context.record(*ended)
+
+
+def _examined(facts: Facts) -> dict[str, object]:
+    """What was found of the bytes, which is not looked for again."""
+    found: dict[str, object] = {"stored": facts.stored}
+    return found | ({"shadow": facts.shadow} if isinstance(facts, PromotionFacts) else {})
 
 
 def _decide(facts: PromotionFacts | RollbackFacts) -> PromotionDecision | RollbackDecision:
@@ -260,6 +276,14 @@ class _Promotion(_Attempt):
             lock=locked(entries, name),
             under_way=under_way,
         )
+
+    def examined(self, facts: Facts, goal: Served, entries: tuple[Entry, ...]) -> Facts:
+        """With what recorded requests show. A promotion that was begun has passed them."""
+        environment = self.lock.context.environment(self.request.environment)
+        wanted = environment.shadow if environment else None
+        if wanted is None or facts.resumes("promotion", goal.version):
+            return facts
+        return facts.model_copy(update={"shadow": replay_shadow(self.lock, wanted, facts.live, goal, entries)})
 
 
 class _Rollback(_Attempt):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlbot.config.errors import is_name
 from mlbot.console import Console
-from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult
+from mlbot.delivery.deployment import ApprovalResult, DeploymentResult, LockResult, PromotionReason
 from mlbot.delivery.messages import (
     ended_text,
     plan_text,
@@ -208,7 +208,7 @@ def _print(console: Console, result: Result, text: str = "", *, as_json: bool) -
         console.result(_json(result))
     if result.decision.refused:
         hint = f"\n  {found.hint}" if found.hint else ""
-        unasked = reason in UNASKED
+        unasked = reason in {*UNASKED, PromotionReason.SHADOW_VOID}
         console.error(f"mlbot: {'could not be asked' if unasked else 'refused'} ({reason}): {found.sentence}{hint}")
         return Exit.NOT_EVALUATED if unasked else Exit.REFUSED
     if not as_json:

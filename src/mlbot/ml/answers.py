@@ -120,6 +120,7 @@ class Collector:
     decisions: Decisions | None  # None for a regression
     targets: Floats | None  # what numbers should be; None for labels, and of a ranking, which is for an order
     beyond: float  # how far outside of 0 to 1 a probability may be
+    gaps: bool = False  # whether a row may have no answer, which is NaN then
     _done: int = 0
     _not_finite: int = 0
     _outside: int = 0
@@ -155,7 +156,7 @@ class Collector:
     def problem(self) -> Problem | None:
         """What is wrong with the predictions."""
         rows = self._done
-        if self._not_finite:
+        if self._not_finite and not self.gaps:
             return Problem.of(Reason.NOT_FINITE, "rows", wrong=self._not_finite, rows=rows)
         if self._outside:
             span = {"low": f"{self._low:.3g}", "high": f"{self._high:.3g}"}
@@ -199,7 +200,12 @@ class Collector:
 
 
 def collector_of(
-    holdout: HoldoutData, facts: ModelFacts, classes: tuple[str, ...], *, beyond: float = _TOLERANCE
+    holdout: HoldoutData,
+    facts: ModelFacts,
+    classes: tuple[str, ...],
+    *,
+    beyond: float = _TOLERANCE,
+    gaps: bool = False,
 ) -> Collector | Problem:
     """Room for a model's predictions of a holdout; or why its columns do not fit."""
     task = holdout.record.task
@@ -211,8 +217,9 @@ def collector_of(
         whole=np.empty(_shape_of(task, holdout.rows, classes)),
         columns=columns,
         decisions=_decisions_of(holdout, facts, classes) if task.is_classification else None,
-        targets=None if task.is_classification or task is Task.RANKING else holdout.labels,
+        targets=None if task.is_classification or task is Task.RANKING or gaps else holdout.labels,
         beyond=beyond,
+        gaps=gaps,
     )
 
 

@@ -23,7 +23,8 @@ import polars as pl
 from mlbot.config.schema import Model, Smoke
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
-from mlbot.lib.record import digest
+from mlbot.lib.record import Digest
+from mlbot.lib.record import digest as digest_text
 from mlbot.ml import disable_telemetry, frames, holdout
 from mlbot.ml.answers import Floats
 from mlbot.ml.independence import DEPENDENCES
@@ -142,7 +143,7 @@ def processor_of(cpuinfo: str) -> str | None:
     keys = _NAMED if _NAMED[0] in found else _NUMBERED
     if not all(len(found.get(key, ())) == 1 for key in keys) or any(len(found.get(key, ())) > 1 for key in _ABLE):
         return None
-    able = digest(" ".join(value for key in _ABLE for value in found.get(key, ())))
+    able = digest_text(" ".join(value for key in _ABLE for value in found.get(key, ())))
     return f"{' '.join(value for key in keys for value in found[key])} ({able.removeprefix('sha256:')[:12]})"
 
 
@@ -237,9 +238,7 @@ def columns_of(golden: Golden) -> tuple[GoldenColumn, ...]:
     if golden.table is None:
         return golden.columns
     frame = _frame(golden)
-    return tuple(
-        _column(Feature(name=name, kind=holdout.kind_of(dtype)), frame[name]) for name, dtype in frame.schema.items()
-    )
+    return tuple(_column(each, frame[each.name]) for each in features_of(golden))
 
 
 def _packed(rows: pl.DataFrame) -> str:
@@ -256,21 +255,41 @@ def _number(value: float | None) -> Value:
 
 
 def _requests(golden: Golden) -> holdout.HoldoutData:
-    """The golden rows as the scorer takes rows; their labels are nobody's business, and all the same."""
+    return unlabelled(golden, _frame(golden), source="golden requests", digest=digest_of(golden))
+
+
+def features_of(golden: Golden) -> tuple[Feature, ...]:
+    """The features that a version is asked with."""
+    return tuple(Feature(name=name, kind=holdout.kind_of(dtype)) for name, dtype in _frame(golden).schema.items())
+
+
+def gaps_of(golden: Golden) -> frozenset[str]:
+    """The features that are missing in some golden request, so that the version is known to take that."""
     frame = _frame(golden)
+    return frozenset(name for name in frame.columns if frame[name].null_count())
+
+
+def unlabelled(
+    golden: Golden, frame: pl.DataFrame, *, source: str, digest: Digest, **decided: Any
+) -> holdout.HoldoutData:
+    """Rows as the scorer takes them, for the model of golden requests; their labels are all the same.
+
+    `decided` is how labels are: `threshold` and `label` of the config.
+    """
     features = tuple(Feature(name=name, kind=holdout.kind_of(dtype)) for name, dtype in frame.schema.items())
-    order = golden.order
+    order, rows = golden.order, frame.height
     record = Holdout(
-        source="golden requests",
-        digest=digest_of(golden),
-        rows=golden.rows,
+        source=source,
+        digest=digest,
+        rows=rows,
         task=golden.task,
         classes=golden.classes,
         positive=golden.classes[1] if golden.task is Task.BINARY else None,
+        **decided,
     )
     return holdout.HoldoutData(
         record=record,
-        labels=np.zeros((golden.rows, len(golden.classes)) if golden.task.has_targets else golden.rows),
+        labels=np.zeros((rows, len(golden.classes)) if golden.task.has_targets else rows),
         values=(),
         expected=Expected(
             task=golden.task,

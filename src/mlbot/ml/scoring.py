@@ -74,6 +74,7 @@ class Limits:
     latency_s: float = 4.0  # seconds after which timing stops early
     rounds_s: float = 4.0  # seconds for timing models in turn, together
     asked_rows: int = 1024  # rows that are asked in other ways too; about as many more where there are several classes
+    gaps: bool = False  # whether a row may have no finite answer; it is NaN or infinite then
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +188,7 @@ class _Run:
 
     def begin(self, holdout: HoldoutData, classes: tuple[str, ...]) -> None:
         """Make room for the predictions, now that the classes of all models are known."""
-        found = collector_of(holdout, self.facts, classes)
+        found = collector_of(holdout, self.facts, classes, gaps=self._limits.gaps)
         if isinstance(found, Problem):
             self._fail(found)
         else:
@@ -510,7 +511,8 @@ def _feed(runs: Sequence[_Run], holdout: HoldoutData, limits: Limits, in_turn: S
                 run.send(packed)
             for run in live:
                 run.receive(sampled)
-        for _ in zip_longest(*[run.ask_again(sample, features) for run in _live(runs)]):
+        again = _live(runs) if limits.asked_rows else ()
+        for _ in zip_longest(*[run.ask_again(sample, features) for run in again]):
             pass
     except (MlbotError, PolarsError, PanicException, OSError) as error:
         what = printable((str(error).strip() or type(error).__name__).splitlines()[0], 300)

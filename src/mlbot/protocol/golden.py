@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from mlbot.gates.metric import Task
 from mlbot.lib.record import Count, Digest, Name, Record, digest, document
-from mlbot.verdict.verdict import NonNegative
+from mlbot.verdict.verdict import Latency, NonNegative
 
 INFINITE = {"Infinity": float("inf"), "-Infinity": float("-inf")}
 """Numbers that JSON has no word for, by the text that stands for them."""
@@ -110,6 +110,32 @@ def allowed_elsewhere(golden: Golden) -> Callable[[float], float]:
     largest = max(abs(value) for row in golden.predictions for value in row)
     scale = 1.0 if golden.task.is_classification else max(1.0, largest)
     return lambda _judged: TOLERANCE * scale
+
+
+class Flip(Record):
+    """So many answers that were one class and are another one now."""
+
+    before: str
+    after: str
+    rows: Count
+
+
+class Replay(Record):
+    """What came of recorded requests that two versions answered; no value of a request is in it."""
+
+    requests: Count  # that both were asked
+    unfit: Count = 0  # that could not be asked: they are not readable, or do not fit the columns of both
+    changed: Count = 0
+    lines: tuple[int, ...] = ()  # where in the log the first changed ones are, counted from 1
+    flips: tuple[Flip, ...] = ()  # the most frequent first
+    unanswered: tuple[Count, Count] = (0, 0)  # requests without a finite answer, of the live version and the new one
+    spread: NonNegative | None = None  # of numbers: between the quartiles of the live version's answers
+    latency: tuple[Latency | None, Latency | None] = (None, None)  # of the live version and of the new one
+
+    @property
+    def share(self) -> float:
+        """The share of requests whose answer changed."""
+        return self.changed / self.requests if self.requests else 1.0
 
 
 class SmokeReason(StrEnum):

@@ -189,6 +189,9 @@ def _is_token(text: str) -> bool:
 def _sent(
     session: "Session", method: str, address: str, body: bytes | None, token: str, longest: float
 ) -> _Heard | Fault:
+    from requests import Timeout
+    from urllib3.exceptions import TimeoutError as Overdue
+
     begun = time.monotonic()
     try:
         with session.request(
@@ -203,6 +206,8 @@ def _sent(
         ) as answer:
             fault = _wrong(answer)
             content = _body(answer, begun + longest) if fault is None else b""
+    except (Timeout, Overdue, TimeoutError):
+        return Fault(code=EndpointFault.SLOW, detail=f"{longest:g}")
     except Exception as error:  # noqa: BLE001 - a hostile answer meets the faults of several libraries
         return Fault(code=EndpointFault.UNREACHABLE, detail=type(error).__name__)
     if fault is not None:
