@@ -76,7 +76,7 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
         assert model["data"].pop("types") == []  # settings of a later version, which are left out
         assert not any(model["data"].pop("csv").values())
         later = ("threshold", "label", "weight", "time", "series", "horizon", "season", "quantiles")
-        assert not any(model["data"].pop(name) for name in (*later, "sealed", "id", "gates"))
+        assert not any(model["data"].pop(name) for name in (*later, "sealed", "id", "gates", "sketch"))
         assert [model["train"].pop(name) for name in ("environment", "notebook")] == [None] * 2
         assert [model.pop(name) for name in ("artifact", "predict", "evaluate")] == [None] * 3
         assert not any(model.pop("limits").values())

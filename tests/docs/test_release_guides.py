@@ -61,7 +61,9 @@ def deploy(world: World, version: str) -> None:
 def test_release_and_promote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (config,) = re.findall(r"^```yaml\n(.*?)^```", RELEASE, re.MULTILINE | re.DOTALL)
+    config, shadow = re.findall(r"^```yaml\n(.*?)^```", RELEASE, re.MULTILINE | re.DOTALL)
+    both = config.partition("environments:")[0] + shadow.replace("after: staging\n", "\n")
+    assert read(both).environments[0].shadow is not None
     assert [each.name for each in read(config).environments] == ["staging", "production"]
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     world = World.make(tmp_path / "world", {}, config.replace("churn", "tiny"))
