@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlbot.config import actions, data, gates, monitor, predict, schema, train
+from mlbot.config import actions, cost, data, gates, monitor, predict, schema, train
 from mlbot.config.kinds import Setting, settings_of, words_of
 from mlbot.gates.metric import CATALOGUE, Task
 
-_ROOMS = (schema, train, predict, data, gates, monitor, actions)
+_ROOMS = (schema, train, predict, data, gates, monitor, cost, actions)
 PAGE = Path(__file__).with_name("configuration.md")
 _PART = re.compile(
     r"(?P<begin><!-- (?P<what>settings|metrics)(?P<names>[\w. ]*) -->\n).*?(?P<end><!-- end -->)", re.DOTALL

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.history_samples import (
     approval,
+    cost,
     day,
     deployment,
     lock,
@@ -107,7 +108,7 @@ def test_a_bad_file_costs_itself_only(entries: list[Entry], bad: bytes) -> None:
     assert len(ledger.problems) == 1
 
 
-@given(one_entry | some_look | some_day)
+@given(one_entry | some_look | some_day | st.builds(cost, run=st.integers(1, 999)))
 def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
     assert read_files({path_of(one): canonical(one)}).entries == (one,)
     assert path_of(one).startswith(folders_of(one.kind, one.subject))
@@ -118,7 +119,7 @@ def test_every_kind_is_read_as_it_is_written(one: Entry) -> None:
 def test_where_the_kinds_are() -> None:
     made: list[Entry] = [
         *(entry(), waiver(), release(), deployment(), approval(), lock(), request(), sealed(), look()),
-        *(reference(), profile(), day()),
+        *(reference(), profile(), day(), cost()),
     ]
     assert tuple(each.kind for each in made) == KINDS
     assert [path_of(each).rpartition("/")[0] for each in made] == [
@@ -134,6 +135,7 @@ def test_where_the_kinds_are() -> None:
         "v1/reference/adult-income/1.0.0",
         f"v1/profile/{digest(50)[7:39]}",
         "v1/day/adult-income/production",
+        "v1/cost/attempts/07",
     ]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from tests.support.git_samples import Sandbox, make
-from tests.support.history_samples import MODEL, deployment, look, release, waiver
+from tests.support.history_samples import MODEL, cost, deployment, look, release, waiver
 from tests.support.ledger_samples import digest, entry
 
 from mlbot import entry as program
+from mlbot.config.cost import Cost
 from mlbot.errors import Exit, UsageError
 from mlbot.events.github import Attempt
 from mlbot.gates.metric import Bound
@@ -183,6 +184,7 @@ def test_headings_are_in_order_and_every_control_and_picture_has_a_name() -> Non
             for each in found.of("div")
             if each.get("class") == "scroll"
         )
+        assert not {"region", "main"} & {each.get("role") for _, each in found.found}  # sections alone are landmarks
         assert all(each.get("scope") in {"col", "row"} for each in found.of("th"))
 
 
@@ -320,3 +322,32 @@ def test_run_links(clone: Sandbox) -> None:
     page = pages(shown(entry(attempt=Attempt(run=3), judge=Attempt(run=4, number=2))))[f"models/{MODEL}.html"]
     assert f'{URL}/actions/runs/4/attempts/2"' in page
     assert f'{URL}/commit/{entry().commit}"' in page
+
+
+# --- cost
+
+
+def test_what_an_attempt_took_counts_once_and_is_of_each_of_its_models() -> None:
+    rules = Cost(prices={"gpu": 0.1, "ubuntu-latest": 0.01}, watts={"default": 60.0})
+    entries = (
+        cost(1, models=("a", "b")),
+        cost(1, models=("a", "b"), pull_request=13),  # another pull request with the same head
+        cost(1, models=("a", "b"), judge=Attempt(run=2000)),  # judged again: the training is the same
+        cost(2, models=("a",), time="2026-12-01T10:00:00Z"),
+    )
+    site = dashboard(Registry.of(()), Ledger(entries=entries), "acme/income", URL, rules)
+    assert site.cost is not None
+    assert len(site.cost.attempts) == 3
+    assert [(each.month, each.attempts) for each in site.cost.months] == [("2026-11", 2), ("2026-12", 1)]
+    assert site.cost.estimate.minutes == pytest.approx((2 * 600 + 3 * 100) / 60)
+    assert site.cost.estimate.price == pytest.approx(2 * 9 * 0.1 + (2 * 1 + 3 * 3) * 0.01)
+    assert site.cost.estimate.kwh == pytest.approx(1500 / 3600 * 60 / 1000)
+    assert {each.name: each.jobs for each in site.cost.runners} == {"self-hosted, gpu": 2, "ubuntu-latest": 8}
+    one, other = site.models
+    assert (one.model, other.model) == ("a", "b")
+    assert one.cost is not None
+    assert other.cost is not None
+    assert (len(one.cost.attempts), len(other.cost.attempts)) == (3, 2)
+    index = pages(site)["index.html"]
+    assert "USD" in index
+    assert "names no prices" in pages(shown(*entries))["index.html"]

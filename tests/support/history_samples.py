@@ -11,12 +11,13 @@ from tests.support.ledger_samples import digest, entry
 
 from mlbot.data.sketch import Column, Counts, Profile, Sketch, SketchKind, Tally
 from mlbot.data.sketch import ColumnType as SketchedType
-from mlbot.events.github import Attempt
+from mlbot.events.github import Attempt, RunnerTime
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.git.tags import create_tag
 from mlbot.ledger.entries import (
     ApprovalEntry,
+    CostEntry,
     DayEntry,
     DeploymentEntry,
     Entry,
@@ -136,6 +137,24 @@ def day(date: str = "2026-11-29", **changes: Any) -> DayEntry:
         "time": "2026-11-30T01:00:00Z",
     }
     return DayEntry(**(fields | changes))
+
+
+def cost(run: int = 7, **changes: Any) -> CostEntry:
+    """An attempt of a pull request took ten minutes of two runners, and its judge two."""
+    fields: dict[str, Any] = {
+        "attempt": Attempt(run=run),
+        "judge": Attempt(run=1000 + run),
+        "models": (MODEL,),
+        "branch": "main",
+        "pull_request": 12,
+        "training": (
+            RunnerTime(labels=("self-hosted", "gpu"), jobs=1, seconds=540, minutes=9),
+            RunnerTime(labels=("ubuntu-latest",), jobs=1, seconds=60, minutes=1),
+        ),
+        "judging": (RunnerTime(labels=("ubuntu-latest",), jobs=2, seconds=100, minutes=3),),
+        "time": "2026-11-20T16:00:00Z",
+    }
+    return CostEntry(**(fields | changes))
 
 
 def request(run: int = 7, **changes: Any) -> RequestEntry:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from mlbot.config import kinds
 from mlbot.config.actions import SECRET, Actions, SealedAccess
+from mlbot.config.cost import Cost
 from mlbot.config.data import Data
 from mlbot.config.errors import (
     DELIVERED_FORM,
@@ -330,6 +331,8 @@ class Config(Section):
         tuple[EnvironmentConfig, ...], named(EnvironmentConfig, "a mapping from the name of each environment")
     ] = ()
     """Where models can be deployed, by name; names are like those of models. Left out: none."""
+    cost: Annotated[Cost, inside(Cost)] = Cost()
+    """What the runners cost, for the report and the dashboard. Left out: minutes alone are shown."""
     actions: Annotated[Actions, inside(Actions)] = Actions()
     """How the workflows are written: their form, their runners, and what each job may reach.
     Left out: small files that call mlbot's workflows, on GitHub's runners, without a secret."""

@@ -1,6 +1,7 @@
 """Which repository a git remote's address names."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, get_args
@@ -43,6 +44,59 @@ class Attempt(Record):
     def __str__(self) -> str:
         """`123.1`, as markers and status links carry it."""
         return f"{self.run}.{self.number}"
+
+
+class JobTime(Record):
+    """How long a job ran, as GitHub's clock has it."""
+
+    labels: tuple[str, ...]  # that the workflow file asked for
+    started: Moment
+    ended: Moment | None = None  # None: it runs
+
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class RunnerTime(Record):
+    """What an attempt took of runners with the same labels."""
+
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=20)]
+    jobs: Count
+    seconds: Count
+    minutes: Count  # each job rounded up to a whole one, as GitHub bills it
+
+    @property
+    def name(self) -> str:
+        """The labels as they are written."""
+        return ", ".join(self.labels)
+
+    def plus(self, other: "RunnerTime") -> "RunnerTime":
+        """This and more of the same labels."""
+        facts = {name: getattr(self, name) + getattr(other, name) for name in ("jobs", "seconds", "minutes")}
+        return RunnerTime(labels=self.labels, **facts)
+
+
+def runner_times(jobs: Iterable[JobTime], now: Moment) -> tuple[RunnerTime, ...]:
+    """The times of jobs by the labels of their runners; of those that run still, up to now."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for each in jobs:
+        length = datetime.fromisoformat(each.ended or now) - datetime.fromisoformat(each.started)
+        labels = tuple(label[:256] for label in each.labels[:20] if re.fullmatch(r"[^\x00-\x1f\x7f]+", label))
+        if labels and length.total_seconds() > 0:  # a job that was skipped has no length
+            found.setdefault(labels, []).append(int(length.total_seconds()))
+    return tuple(
+        RunnerTime(labels=labels, jobs=len(row), seconds=sum(row), minutes=sum(-(-each // 60) for each in row))
+        for labels, row in sorted(found.items())
+    )
+
+
+def added(times: Iterable[RunnerTime]) -> tuple[RunnerTime, ...]:
+    """All times together, by the labels."""
+    found: dict[tuple[str, ...], RunnerTime] = {}
+    for each in times:
+        before = found.get(each.labels)
+        found[each.labels] = each if before is None else before.plus(each)
+    return tuple(found[labels] for labels in sorted(found))
 
 
 class Conclusion(StrEnum):

@@ -17,8 +17,10 @@ from mlbot import __version__
 from mlbot.events.event import dig, run_fields
 from mlbot.events.github import (
     Artifact,
+    Attempt,
     Comment,
     CommentFacts,
+    JobTime,
     Login,
     OpenHead,
     PullRequest,
@@ -391,6 +393,23 @@ class JobFacts:
 
     name: str
     state: str
+
+
+def job_times(github: GitHub, attempt: Attempt) -> tuple[JobTime, ...]:
+    """When the jobs of an attempt began and ended; nothing where it is not the run's newest.
+
+    Labels and times are GitHub's own, whatever the jobs did; a job that was skipped, or waits, is none.
+    """
+    request = github.request("GET", f"/actions/runs/{attempt.run}/jobs", query={"filter": "latest"})
+    found = []
+    for job in github.transport.pages(request, "jobs"):
+        started, labels = moment(dig(job, "started_at")), dig(job, "labels")
+        ran = dig(job, "status") in {"completed", "in_progress"} and dig(job, "conclusion") != "skipped"
+        own = dig(job, "run_attempt") == attempt.number
+        if ran and own and started is not None and isinstance(labels, list):
+            names = tuple(each for each in labels if isinstance(each, str))
+            found.append(JobTime(labels=names, started=started, ended=moment(dig(job, "completed_at"))))
+    return tuple(found)
 
 
 def jobs(github: GitHub, run: int) -> tuple[JobFacts, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,13 +13,14 @@ from mlbot.config.guard import commit_context
 from mlbot.config.schema import Config, parse_config
 from mlbot.config.yaml import load
 from mlbot.console import Console
+from mlbot.errors import MlbotError
 from mlbot.events.event import Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
-from mlbot.events.github import Artifact, Attempt, Login, PullRequest, Run
+from mlbot.events.github import Artifact, Attempt, Login, PullRequest, Run, RunnerTime, runner_times
 from mlbot.git.ledger import LedgerBranch, read_folders
 from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
-from mlbot.github.api import GitHub
+from mlbot.github.api import GitHub, job_times
 from mlbot.github.comments import unaltered
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.judging.admission import Around, announce, triage
@@ -68,6 +70,7 @@ class CIRun:
     """By the latest attempts. An attempt's record is written before it begins, so a judge asks once."""
     _waves: dict[int, tuple[RequestEntry, ...]] = field(default_factory=dict, repr=False)
     _artifacts: dict[int, tuple[Artifact, ...]] = field(default_factory=dict, repr=False)
+    _times: dict[Attempt, tuple[RunnerTime, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
@@ -125,6 +128,17 @@ class CIRun:
             train_path=self.options.train_path,
             folder=self.options.folder,
         )
+
+    def runner_times(self, attempt: Attempt) -> tuple[RunnerTime, ...]:
+        """What an attempt took of runners up to now; nothing where GitHub does not say, for it decides nothing."""
+        if attempt not in self._times:
+            try:
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                self._times[attempt] = runner_times(job_times(self.github, attempt), now)
+            except MlbotError as error:
+                self.console.say(f"GitHub does not say how long its jobs ran: {error.what}")
+                self._times[attempt] = ()
+        return self._times[attempt]
 
     @property
     def url(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlbot.commands.params_patch import edited, unified
 from mlbot.commands.retrain import MOST_ATTEMPTS
+from mlbot.config.cost import Cost
 from mlbot.config.params import load_params
 from mlbot.config.schema import Model, Waivers
 from mlbot.config.yaml import decode, load
@@ -94,7 +95,7 @@ from mlbot.protocol.decision import (
     Wait,
 )
 from mlbot.report.notices import in_production, look_folders, with_looks
-from mlbot.report.report import ModelReport, Report, document_of
+from mlbot.report.report import AttemptCost, ModelReport, Report, document_of
 from mlbot.report.terminal import terminal
 from mlbot.storage.artifact import measured, pack
 from mlbot.training.run_bring import Bringing
@@ -672,13 +673,30 @@ def _judge(
             data=data,
             **_context(run, assignment),
         )
-        report = _looked(run, assignment, report)
+        report = _looked(run, assignment, report).model_copy(update={"cost": _cost(run, assignment)})
         _copy_accepted(results, report, accepted)
         if decision.trial:
             result = judged_trial(run, assignment, report)
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
         request = _request(run, assignment, report, accepted)
     return report, request
+
+
+def _cost(run: CIRun, assignment: Assignment) -> AttemptCost | None:
+    """What training and judging took of runners; None where GitHub does not say."""
+    training, judging = run.runner_times(assignment.decision.attempt), run.runner_times(run.job.run)
+    policy = assignment.planning.configs.policy
+    rules = policy.cost if policy else Cost()
+    if not (training or judging):
+        return None
+    return AttemptCost(
+        training=training,
+        judging=judging,
+        estimate=rules.estimate((*training, *judging)),
+        currency=rules.currency,
+        utilisation=rules.utilisation,
+        intensity=rules.intensity,
+    )
 
 
 def _looked(run: CIRun, assignment: Assignment, report: Report) -> Report:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from mlbot.data.sketch import Counts, Profile, Sketch
-from mlbot.events.github import Attempt, Id, RefName, Text
+from mlbot.events.github import Attempt, Id, RefName, RunnerTime, Text
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.lib.record import Count, Digest, FileDigest, Name, Params, Record, Seconds, Sha, document
@@ -613,6 +613,37 @@ class ProfileEntry(Record):
         return self.model, self.profile.part
 
 
+class CostEntry(Record):
+    """What an attempt took of runners, of a pull request too: GitHub's own times, up to the verdict."""
+
+    schema_version: Schema = "mlbot/ledger@2"
+    kind: Literal["cost"] = "cost"
+    attempt: Attempt  # the training
+    judge: Attempt
+    models: tuple[Name, ...]  # that were judged
+    branch: RefName
+    pull_request: Id | None = None
+    trial: bool = False
+    training: tuple[RunnerTime, ...] = ()
+    judging: tuple[RunnerTime, ...] = ()  # baselines that the judge trained among it
+    time: Time
+
+    @property
+    def subject(self) -> Name:
+        """What it is filed under: all of them together, for a run has one or two."""
+        return "attempts"
+
+    @property
+    def shard(self) -> str:
+        """Which part of the subject's folder it is in."""
+        return f"{self.attempt.run % 256:02x}"
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """By the training, then by who judged it."""
+        return *self.attempt.order, *self.judge.order
+
+
 Entry = Annotated[
     VerdictEntry
     | WaiverEntry
@@ -625,7 +656,8 @@ Entry = Annotated[
     | LookEntry
     | ReferenceEntry
     | ProfileEntry
-    | DayEntry,
+    | DayEntry
+    | CostEntry,
     Field(discriminator="kind"),
 ]
 
@@ -642,6 +674,7 @@ Kind = Literal[
     "reference",
     "profile",
     "day",
+    "cost",
 ]
 
 KINDS: tuple[Kind, ...] = (
@@ -657,6 +690,7 @@ KINDS: tuple[Kind, ...] = (
     "reference",
     "profile",
     "day",
+    "cost",
 )
 
 _OF_JUDGED = frozenset(

@@ -59,6 +59,7 @@ def environment() -> "jinja2.Environment":
         "milliseconds": figures.milliseconds,
         "figure": figures.number,
         "brief": figures.brief,
+        "limit": figures.limit,
         "sparkline": figures.sparkline,
     }
     return made

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from mlbot.events.github import Attempt, Id
+from mlbot.config.cost import Cost, Estimate
+from mlbot.events.github import Attempt, Id, RunnerTime, added
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import (
+    CostEntry,
     DeploymentEntry,
     Entry,
     Ledger,
@@ -134,6 +136,40 @@ class Place(Record):
     stays: tuple[Stay, ...]
 
 
+class Attempted(Record):
+    """What one attempt took of runners, with what that comes to."""
+
+    time: Time
+    attempt: Attempt
+    judge: Attempt
+    models: tuple[Name, ...]
+    pull_request: Id | None = None
+    trial: bool = False
+    training: tuple[RunnerTime, ...]
+    judging: tuple[RunnerTime, ...]
+    estimate: Estimate
+
+
+class Month(Record):
+    """What the attempts of a month took of runners."""
+
+    month: str
+    attempts: Count
+    estimate: Estimate
+
+
+class Costs(Record):
+    """What attempts took of runners, by the prices of mlbot.yaml. A run of several models is of each."""
+
+    attempts: tuple[Attempted, ...]  # oldest first
+    months: tuple[Month, ...]
+    runners: tuple[RunnerTime, ...]  # all of them together, by their labels
+    estimate: Estimate
+    currency: str
+    utilisation: float
+    intensity: float | None = None
+
+
 class ModelHistory(Record):
     """A model over time."""
 
@@ -148,6 +184,7 @@ class ModelHistory(Record):
     looks: tuple[HoldoutLooks, ...] = ()
     sealed: SealedLooks | None = None
     waivers: tuple[Waiver, ...] = ()
+    cost: Costs | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -172,17 +209,21 @@ class Dashboard(Record):
     environments: tuple[str, ...] = ()
     models: tuple[ModelHistory, ...] = ()
     locks: tuple[views.LockView, ...] = ()
+    cost: Costs | None = None
     problems: tuple[str, ...] = ()
 
 
-def dashboard(registry: Registry, ledger: Ledger, repository: str, url: str | None = None) -> Dashboard:
-    """The ledger and the tags as they are shown."""
+def dashboard(
+    registry: Registry, ledger: Ledger, repository: str, url: str | None = None, cost: Cost | None = None
+) -> Dashboard:
+    """The ledger and the tags as they are shown; `cost` has what runners cost."""
     found = views.view(registry, ledger.entries, ledger.problems, whole=False)
     by_model = _by_model(ledger.entries)
     rows = _looks_of_rows(ledger.entries)
     sealed = _sealed(sealed_looks(ledger.entries))
+    costs = _costs(ledger.entries, cost or Cost())
     known = {each.model: each for each in found.models}
-    names = sorted({*known, *by_model})
+    names = sorted({*known, *by_model, *rows, *(name for name in costs if name)})
     return Dashboard(
         repository=repository,
         repository_url=url,
@@ -191,10 +232,11 @@ def dashboard(registry: Registry, ledger: Ledger, repository: str, url: str | No
         environments=found.environments,
         models=tuple(
             _model(registry, found, known.get(name) or views.ModelView(model=name, versions=0), by_model.get(name, []))
-            .model_copy(update={"looks": rows.get(name, ()), "sealed": sealed.get(name)})
+            .model_copy(update={"looks": rows.get(name, ()), "sealed": sealed.get(name), "cost": costs.get(name)})
             for name in names
         ),
         locks=found.locks,
+        cost=costs.get(None),
         problems=found.problems,
     )  # fmt: skip
 
@@ -378,4 +420,47 @@ def _sealed_look(each: SealedEntry) -> SealedLook:
         replayed=each.replays is not None,
         actor=each.actor,
         run=each.run,
+    )
+
+
+# --- cost
+
+
+def _costs(entries: Iterable[Entry], rules: Cost) -> dict[Name | None, Costs]:
+    """What the attempts of each model took, and under None of all."""
+    of: dict[Name | None, list[CostEntry]] = {}
+    for each in entries:
+        if isinstance(each, CostEntry):
+            for name in (None, *each.models):
+                of.setdefault(name, []).append(each)
+    return {name: _cost(found, rules) for name, found in of.items()}
+
+
+def _cost(entries: Sequence[CostEntry], rules: Cost) -> Costs:
+    attempts, months = [], dict[str, list[RunnerTime]]()
+    counted, seen = Counter[str](), set[tuple[str, Attempt]]()
+    for each in sorted(entries, key=lambda each: (each.order, each.pull_request or 0, each.models)):
+        # Several pull requests may have one head, and a training may be judged again: each time counts once.
+        training = each.training if ("training", each.attempt) not in seen else ()
+        judging = each.judging if ("judging", each.judge) not in seen else ()
+        seen |= {("training", each.attempt), ("judging", each.judge)}
+        if not (training or judging):
+            continue
+        months.setdefault(each.time[:7], []).extend((*training, *judging))
+        counted[each.time[:7]] += 1
+        facts = {name: getattr(each, name) for name in ("time", "attempt", "judge", "models", "pull_request", "trial")}
+        estimate = rules.estimate((*training, *judging))
+        attempts.append(Attempted(**facts, training=training, judging=judging, estimate=estimate))
+    every = [time for found in months.values() for time in found]
+    return Costs(
+        attempts=tuple(attempts),
+        months=tuple(
+            Month(month=month, attempts=counted[month], estimate=rules.estimate(months[month]))
+            for month in sorted(months)
+        ),
+        runners=added(every),
+        estimate=rules.estimate(every),
+        currency=rules.currency,
+        utilisation=rules.utilisation,
+        intensity=rules.intensity,
     )

@@ -11,8 +11,8 @@ from mlbot import __version__
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.templates import fill_page, templates
-from mlbot.monitoring.charts import Chart, Spot, bars, chart
-from mlbot.monitoring.dashboard import Dashboard, MetricHistory, ModelHistory, Place
+from mlbot.monitoring.charts import Chart, Spot, bars, chart, columns
+from mlbot.monitoring.dashboard import Costs, Dashboard, MetricHistory, ModelHistory, Place
 from mlbot.report.notices import MANY_LOOKS
 
 INDEX = "index.html"
@@ -27,7 +27,8 @@ def pages(site: Dashboard) -> dict[str, str]:
     names = page_names([each.model for each in site.models])
     look = _look()
     rows = [_row(each, names[each.model]) for each in site.models]
-    found = {INDEX: fill_page("dashboard/index.html.j2", site=site, rows=rows, **look)}
+    cost = _cost(site.cost) if site.cost else None
+    found = {INDEX: fill_page("dashboard/index.html.j2", site=site, rows=rows, cost=cost, **look)}
     for each in site.models:
         found[names[each.model]] = fill_page("dashboard/model.html.j2", site=site, **_model(each), **look)
     return {path: _dense(text) for path, text in found.items()}
@@ -87,6 +88,7 @@ def _model(model: ModelHistory) -> dict[str, Any]:
         "versions": model.versions[: -_ROWS - 1 : -1],
         "sealed": model.sealed.looks[: -_ROWS - 1 : -1] if model.sealed else (),
         "events": model.events[: -_ROWS - 1 : -1],
+        "cost": _cost(model.cost) if model.cost else None,
         "most": _ROWS,
         "many": MANY_LOOKS,
     }
@@ -144,6 +146,18 @@ def _summary(line: MetricHistory) -> str:
     return fill_page(
         "dashboard/summary.j2", line=line, count=len(values), first=first, last=last, low=low, high=high
     ).strip()
+
+
+def _cost(cost: Costs) -> dict[str, Any]:
+    minutes = [each.estimate.minutes for each in cost.attempts]
+    return {
+        "all": cost,
+        "columns": columns(minutes),
+        "most": figures.duration(60 * max(minutes, default=0.0)),
+        "dates": [cost.attempts[0].time, cost.attempts[-1].time][: len(minutes)] if minutes else [],
+        "months": cost.months[: -_ROWS - 1 : -1],
+        "attempts": cost.attempts[: -_ROWS - 1 : -1],
+    }
 
 
 def _place(place: Place, model: ModelHistory) -> dict[str, Any]:

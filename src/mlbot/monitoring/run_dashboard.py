@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from mlbot.errors import Exit, UsageError
+from mlbot.config.cost import Cost
+from mlbot.config.run_check import load_config
+from mlbot.errors import Exit, MlbotError, UsageError
 from mlbot.git.ledger import read_local
 from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
@@ -43,9 +45,16 @@ def read_dashboard(root: Path) -> Dashboard:
     repository = Repository.discover(root)
     place = locate({}, remote_url(repository))
     registry, ledger = Registry.of(read_tags(root)), read_local(root)
-    if place is None:
-        return dashboard(registry, ledger, repository.root.name)
-    return dashboard(registry, ledger, place.repository, f"{place.server_url}/{place.repository}")
+    name = place.repository if place else repository.root.name
+    url = f"{place.server_url}/{place.repository}" if place else None
+    return dashboard(registry, ledger, name, url, _prices(repository.project))
+
+
+def _prices(folder: Path) -> Cost | None:
+    """What runners cost by the mlbot.yaml that is there; a wrong one is no reason to show nothing."""
+    with suppress(MlbotError, OSError):
+        return load_config(folder).cost
+    return None
 
 
 def write_site(out: Path, files: Mapping[str, str]) -> None:

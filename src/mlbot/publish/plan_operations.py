@@ -13,6 +13,7 @@ from mlbot.judging.admission import is_outdated
 from mlbot.ledger.entries import (
     Actor,
     AnchorAsked,
+    CostEntry,
     Entry,
     GateAsked,
     LookEntry,
@@ -165,7 +166,7 @@ def _ended(
 
 
 def publish_trial(
-    decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered, looks: Sequence[LookEntry] = ()
+    decision: Judge | FinishWithoutJudging, place: Place, rendered: Rendered, looks: Sequence[Entry] = ()
 ) -> tuple[operations.Operation, ...]:
     """What is done with a trial, whatever came of it: a comment of its own, and what of the holdout it shows.
 
@@ -199,7 +200,7 @@ def publish(
     ends in `signature`; `config` is the policy's, for the lines of its gates.
     """
     if report.trial:
-        return publish_trial(decision, place, rendered, [each for each in entries if isinstance(each, LookEntry)])
+        return publish_trial(decision, place, rendered, [each for each in entries if each.kind in {"look", "cost"}])
     local: tuple[operations.Operation, ...] = (
         operations.WriteSummary(text=rendered.summary),
         *annotations(report, config),
@@ -221,7 +222,9 @@ def publish(
     return tuple(found)
 
 
-def lacking(decision: Judge, report: Report, place: Place, request: RequestEntry) -> tuple[operations.Operation, ...]:
+def lacking(
+    decision: Judge, report: Report, place: Place, request: RequestEntry, cost: Sequence[CostEntry] = ()
+) -> tuple[operations.Operation, ...]:
     """What is done where a verdict lacks seeds: the request goes into the ledger, and the status stays pending.
 
     There is no verdict yet, so nothing else is said of it.
@@ -231,7 +234,7 @@ def lacking(decision: Judge, report: Report, place: Place, request: RequestEntry
     status = _status(decision.subject, decision.speaks_as, place, State.PENDING, words_, place.run_url)
     return (
         operations.WriteSummary(text=words_),
-        operations.AppendLedger(entries=(request,)),
+        operations.AppendLedger(entries=(request, *cost)),
         status.model_copy(update={"unwritten": one_line(phrase(WORDS, "unwritten"))}),
     )
 
@@ -270,7 +273,7 @@ def _again(request: RetrainRequest, subject: PullRequestSubject, report: Report)
 def _belongs(entry: Entry, subject: Subject) -> bool:
     """Whether an entry may be written for a subject: of a pull request what people wrote, and looked at, there."""
     given = isinstance(subject, PullRequestSubject) and entry.kind == "waiver"
-    return isinstance(subject, PushSubject) or given or entry.kind == "look"
+    return isinstance(subject, PushSubject) or given or entry.kind in {"look", "cost"}
 
 
 def status_of(report: Report) -> tuple[State, str]:
@@ -398,6 +401,26 @@ def looks_of(report: Report, decision: Judge, repository: int | None, time: Time
     )
     return looks_by(
         asker, report, Origin(branch=subject.branch, attempt=decision.attempt, judge=decision.attempt, time=time)
+    )
+
+
+def cost_of(report: Report, decision: Judge, judge: Attempt, time: Time) -> tuple[CostEntry, ...]:
+    """What the attempt took of runners, if GitHub said it."""
+    if report.cost is None:
+        return ()
+    subject = decision.subject
+    return (
+        CostEntry(
+            attempt=decision.attempt,
+            judge=judge,
+            models=tuple(dict.fromkeys(each.model for each in report.models)),
+            branch=subject.branch,
+            pull_request=subject.number if isinstance(subject, PullRequestSubject) else None,
+            trial=report.trial,
+            training=report.cost.training,
+            judging=report.cost.judging,
+            time=time,
+        ),
     )
 
 

@@ -33,7 +33,7 @@ from mlbot.judging.run_hosted import (
 from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
-from mlbot.ledger.entries import Entry, LookEntry, Time, VerdictEntry
+from mlbot.ledger.entries import CostEntry, Entry, LookEntry, Time, VerdictEntry
 from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, FileDigest, Sha, digest
 from mlbot.lib.templates import phrase
@@ -61,6 +61,7 @@ from mlbot.publish.plan_operations import (
     Rendered,
     broken,
     charts_of,
+    cost_of,
     end_pending,
     entries_of,
     finish,
@@ -368,10 +369,14 @@ def _verdict_operations(run: CIRun, decision: Judge, found: Judged, *, dry: bool
     except MlbotError as error:
         return broken(decision, run.place, f"{error.what}.")
     if found.subject.request is not None and run.place.may_write:
-        return lacking(decision, report, run.place, found.subject.request)
+        return lacking(decision, report, run.place, found.subject.request, _cost(found, decision, report))
     charts = _push(run, drawn, dry=dry) if drawn else None
     rendered = _rendered(run, report, decision, drawn, charts)
-    entries = (*_entries(found.handover, decision, report), *_looks(run, decision, report))
+    entries = (
+        *_entries(found.handover, decision, report),
+        *_looks(run, decision, report),
+        *_cost(found, decision, report),
+    )
     return publish(decision, report, run.place, rendered, entries, config=run.document)
 
 
@@ -388,18 +393,22 @@ def _trial_operations(run: CIRun, decision: Judge | FinishWithoutJudging, found:
     return publish_trial(decision, run.place, rendered, _trial_looks(run, decision, found))
 
 
-def _trial_looks(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> tuple[LookEntry, ...]:
-    """The looks of a trial whose figures are shown."""
+def _trial_looks(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> tuple[Entry, ...]:
+    """The looks of a trial whose figures are shown, and what it took of runners."""
     if isinstance(found, str) or not isinstance(decision, Judge):
         return ()
     try:
-        return _looks(run, decision, found.report)
+        return (*_looks(run, decision, found.report), *_cost(found, decision, found.report))
     except (FileNotFoundError, MlbotError):
         return ()  # nothing is shown of it either
 
 
 def _looks(run: CIRun, decision: Judge, report: Report) -> tuple[LookEntry, ...]:
     return looks_of(report, decision, run.policy.repository_id, _now())
+
+
+def _cost(found: Judged, decision: Judge, report: Report) -> tuple[CostEntry, ...]:
+    return cost_of(report, decision, found.handover.judge, _now())
 
 
 def _now() -> Time:

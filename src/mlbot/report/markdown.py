@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from mlbot.commands.command import MODEL
 from mlbot.commands.retrain import Retrain
 from mlbot.commands.waive import Waive
+from mlbot.events.github import RunnerTime
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib import escape, figures
@@ -18,7 +19,7 @@ from mlbot.lib.templates import fill
 from mlbot.report import tables, words
 from mlbot.report.data import data_tables
 from mlbot.report.notices import label
-from mlbot.report.report import Curves, ModelReport, Notice, Picture, Report, Side
+from mlbot.report.report import AttemptCost, Curves, ModelReport, Notice, Picture, Report, Side
 from mlbot.report.words import by_severity, headline, model_line
 from mlbot.verdict.decide import DELETED, may_be_waived
 
@@ -366,8 +367,19 @@ def _sections(report: Report, pictures: Mapping[str, Picture]) -> Iterator[Secti
         names = report.unchanged
         text = fill("comment/unchanged.md.j2", unchanged=names[:30], more=max(0, len(names) - 30))
         yield Section(name="models not judged", text=text, rank=5)
+    if report.cost is not None:
+        yield Section(name="cost", text=fill("comment/cost.md.j2", cost=report.cost, times=times(report.cost)), rank=12)
     if text := notes(report.notices):
         yield Section(name="notes", text=text, rank=12)
+
+
+_MOST_RUNNERS = 10
+
+
+def times(cost: AttemptCost) -> list[tuple[str, RunnerTime]]:
+    """The times on each kind of runner, and which job it was."""
+    both = (("training", cost.training), ("judging", cost.judging))
+    return [(what, each) for what, found in both for each in found[:_MOST_RUNNERS]]
 
 
 def _data(report: Report, *, to_look_at: bool) -> Iterator[Section]:

@@ -39,6 +39,7 @@ def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
         ],
         written=tables.parameter,
         data=data_tables(report.data),
+        times=markdown.times(report.cost) if report.cost else [],
         charts={"specs": charts.specs, "themes": charts.themes} if charts else None,
         scripts=[_embeddable(text) for text in scripts],
         script_sources=_sources(scripts),

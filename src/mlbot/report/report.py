@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mlbot.config.cost import Estimate
 from mlbot.data.findings import DataReport
 from mlbot.data.sketch import Sketch
+from mlbot.events.github import RunnerTime
 from mlbot.gates.metric import CATALOGUE, OPERATIONAL, Bound, Direction, Task, data_check
 from mlbot.gates.outcome import Outcome
 from mlbot.ledger.entries import Compared
@@ -273,6 +275,17 @@ class ModelReport(Record):
         return own or OPERATIONAL.get(metric) or (CATALOGUE[metric].direction if metric in CATALOGUE else None)
 
 
+class AttemptCost(Record):
+    """What the attempt took of runners, for all its models, and what that comes to by the guarded branch's `cost`."""
+
+    training: tuple[RunnerTime, ...] = ()  # GitHub's own times, nothing that the training says
+    judging: tuple[RunnerTime, ...] = ()  # up to the verdict
+    estimate: Estimate
+    currency: str
+    utilisation: float
+    intensity: float | None = None
+
+
 class Report(Record):
     """What people read, whole."""
 
@@ -293,6 +306,7 @@ class Report(Record):
     run_url: str | None = None
     artifact_url: str | None = None  # where the whole report (page and JSON) can be downloaded
     duration_s: Annotated[float, Field(ge=0)] = 0.0
+    cost: AttemptCost | None = None  # None on a laptop, and where GitHub did not say
 
 
 SCHEMA_ID = f"https://raw.githubusercontent.com/{ACTIONS_REPOSITORY}/v1/docs/schemas/report.schema.json"
