@@ -25,7 +25,7 @@ def test_every_block_is_a_valid_config(block: str) -> None:
 
 
 def test_there_is_a_block_a_section() -> None:
-    assert len(BLOCKS) == 16
+    assert len(BLOCKS) == 17
 
 
 BROKEN = """

@@ -105,9 +105,9 @@ def test_what_was_not_looked_at_is_never_well() -> None:
     assert (found.state, found.why) == (State.UNKNOWN, Why.NOT_LOOKED_AT)
     assert found.findings, "what alarmed last is still said"
     assert health([], 3).why is Why.NOTHING_LIVE
-    bare = [each for each in entries if each.kind != "reference"]
+    bare: list[Entry] = [each for each in entries if each.kind != "reference"]
     assert (health(bare, 49).state, health(bare, 49).why) == (State.UNKNOWN, Why.NO_REFERENCE)
-    unlogged = [each for each in entries if each.kind != "day"]
+    unlogged: list[Entry] = [each for each in entries if each.kind != "day"]
     unlogged += [day(on(number)) for number in range(60)]
     assert (health(unlogged, 59).state, health(unlogged, 59).why) == (State.UNKNOWN, Why.NOT_LOGGED)
     assert health(unlogged, 59).unlogged == ("age", "plan")
