@@ -69,6 +69,7 @@ DUMPED = {
 def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
     facts = json.loads(read((DATA / file).read_bytes()).model_dump_json())
     assert facts.pop("actions")["form"] is None  # came later, and no digest of a model is of it
+    assert facts.pop("cost")["prices"] == {}  # as this did
     assert not any(each.pop(name) for each in facts["environments"] for name in ("endpoint", "shadow"))
     for model in facts["models"]:
         assert model.pop("anchor") is True

@@ -447,6 +447,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "environment": "mlbot-store",
         "lfs": False,
         "retention-days": 5,
+        "currency": "USD",
     }
     text = "inconclusive: {pull_request: warn, promotion: block}\nwaivers: {author: false}\n" + texts.SMALL
     text = "actions: {lfs: false, retention-days: 5, runs-on: ubuntu-latest}\n" + text

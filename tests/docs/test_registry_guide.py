@@ -73,4 +73,4 @@ def test_every_folder_of_the_ledger_is_named(tmp_path: Path) -> None:
     clone = history_samples.told(tmp_path).clone
     found = {path.split("/")[1] for path in list_files(clone.path, "origin/mlbot-ledger")}
     # Those are of a training run, of releases with sealed rows, and of reports.
-    assert found == {*KINDS} - {"request", "sealed", "look", "cost"}
+    assert found == {*KINDS} - {"request", "sealed", "look", "day", "cost"}
