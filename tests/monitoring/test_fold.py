@@ -1,6 +1,6 @@
 """How a model does, by the days that a ledger has: what alarms, since when, and what is never called well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from mlbot.monitoring.health import Code, Health, State, Why
 CHANGE = 40
 
 
-def health(entries: list[Entry], number: int, **options: Any) -> Health:
+def health(entries: Sequence[Entry], number: int, **options: Any) -> Health:
     return health_of(entries, MODEL, "production", on(number), **options)
 
 
@@ -108,7 +108,7 @@ def test_what_was_not_looked_at_is_never_well() -> None:
     bare: list[Entry] = [each for each in entries if each.kind != "reference"]
     assert (health(bare, 49).state, health(bare, 49).why) == (State.UNKNOWN, Why.NO_REFERENCE)
     unlogged: list[Entry] = [each for each in entries if each.kind != "day"]
-    unlogged += [day(on(number)) for number in range(60)]
+    unlogged.extend(day(on(number)) for number in range(60))
     assert (health(unlogged, 59).state, health(unlogged, 59).why) == (State.UNKNOWN, Why.NOT_LOGGED)
     assert health(unlogged, 59).unlogged == ("age", "plan")
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mlbot import __version__
-from mlbot.cli import delivery, power, setup
+from mlbot.cli import delivery, monitoring, power, setup
 from mlbot.cli.ci import ci
 from mlbot.cli.options import (
     base_option,
@@ -146,5 +146,5 @@ def judge(
     return judge_and_report(directory, JudgeOptions(**options), outputs, Console.of_process(quiet=quiet))
 
 
-for verb in (*setup.VERBS, *power.VERBS, *delivery.VERBS, ci):
+for verb in (*setup.VERBS, *power.VERBS, *delivery.VERBS, *monitoring.VERBS, ci):
     cli.add_command(verb)

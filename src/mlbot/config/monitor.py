@@ -86,3 +86,11 @@ def wrong_monitors(context: Context) -> Iterator[Problem]:
             yield Problem("`monitor` without environments", "write `environments:`, where the model is deployed", at)
         elif isinstance(asked := monitor.get("environment"), str) and asked not in environments:
             yield Problem(quote(asked), f"write {context.guess(asked, environments)}", (*at, "environment"))
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a day such as 2026-11-30."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

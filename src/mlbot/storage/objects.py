@@ -313,3 +313,75 @@ def _download(system: Any, name: str, target: Path, most_bytes: int) -> int:
                 raise UnfitError(Unfit.TOO_LARGE, f"it is larger than allowed: more than {most_bytes:,} bytes")
             stream.write(chunk)
     return size
+
+
+# The files of one day's logs.
+
+MOST_LOG_FILES = 10_000
+MOST_LOG_BYTES = 16 << 30
+_WILD = "*?["
+
+
+def bring_logs(place: str, root: Path, folder: Path) -> list[Path]:
+    """The files of a path, a folder, a glob or any fsspec URL on this machine; none where nothing is there.
+
+    A path is relative to `root`; what a URL names is copied into `folder`.
+
+    Raises:
+        NotEvaluatedError: The place does not answer as it has to, or there is too much of it.
+    """
+    scheme, found, rest = place.partition("://")
+    if found and scheme.lower() not in {"file", "local"}:
+        return _brought(place, folder)
+    if found and not rest.startswith("/"):
+        raise UsageError("it names a machine, not a folder", where=place, hint="Write three slashes: file:///srv/logs.")
+    with _failures(place, OSError):
+        files = _logs_of(Path("/"), unquote(rest).lstrip("/")) if found else _logs_of(root, place)
+        if len(files) > MOST_LOG_FILES or sum(each.stat().st_size for each in files) > MOST_LOG_BYTES:
+            raise _too_much(place)
+        return files
+
+
+def _logs_of(root: Path, place: str) -> list[Path]:
+    found = sorted(root.glob(place)) if any(each in place for each in _WILD) else [root / place]
+    inside = (sorted(each.rglob("*")) if each.is_dir() else [each] for each in found)
+    return [each for files in inside for each in files if each.is_file() and _is_log(each.name)]
+
+
+def _is_log(name: str) -> bool:
+    """Whether a file is one of rows: names that begin so are what a writer leaves beside them."""
+    return not name.startswith((".", "_"))
+
+
+def _too_much(place: str) -> NotEvaluatedError:
+    most = f"{MOST_LOG_FILES:,} files and {MOST_LOG_BYTES >> 30} GiB"
+    return NotEvaluatedError(f"the logs of one day are more than {most}", where=place)
+
+
+def _brought(url: str, folder: Path) -> list[Path]:
+    with _failures(url, Exception):
+        with driven(url):
+            import fsspec
+
+            system, path = fsspec.core.url_to_fs(url)
+        system.invalidate_cache()
+        left, files = MOST_LOG_BYTES, list[Path]()
+        for name in _remote_logs(system, path):
+            files.append(folder / f"{len(files)}")
+            if len(files) > MOST_LOG_FILES:
+                raise _too_much(url)
+            try:
+                left -= _download(system, name, files[-1], left)
+            except UnfitError:
+                raise _too_much(url) from None
+        return files
+
+
+def _remote_logs(system: Any, path: str) -> Iterator[str]:
+    if any(each in path for each in _WILD):
+        found = sorted(map(str, system.glob(path)))
+    else:
+        found = [path] if system.exists(path) else []
+    for each in found:
+        inside = sorted(map(str, system.find(each))) if system.isdir(each) else [each]
+        yield from (name for name in inside if _is_log(name.rpartition("/")[2]))

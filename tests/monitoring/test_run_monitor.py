@@ -1,0 +1,348 @@
+"""`mlbot monitor` in a clone with a released version and logs: what it reads, records, says, and never does."""
+
+import gzip
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.support import machine
+from tests.support.git_samples import Sandbox
+from tests.support.history_samples import Story, deployment, empty, reference, release
+from tests.support.ledger_samples import digest
+
+from mlbot import entry
+from mlbot.data.sketch import Sketch
+from mlbot.errors import Exit, UsageError
+from mlbot.gates.metric import Task
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
+from mlbot.ledger.entries import DayEntry
+from mlbot.ml.sketches import Batch, answers_of, sketch_of
+from mlbot.monitoring import run_monitor
+from mlbot.monitoring.health import Health, State, Why
+from mlbot.monitoring.run_day import read_day, wanted
+from mlbot.monitoring.run_monitor import MonitorOptions, Watched, exit_of, watch
+from mlbot.registry.run_repository import RepositoryContext
+
+pytestmark = pytest.mark.usefixtures("git_settings")
+START = date(2026, 1, 1)
+CONFIG = """
+version: 1
+models:
+  churn:
+    task: binary
+    train: {run: make}
+    data: {holdout: h.csv, target: left, positive: "yes"}
+    gates: {roc_auc: {min: 0.5}, accuracy: {min: 0.5}}
+    monitor: {requests: "logs/{date}.jsonl", labels: "labels/{date}.jsonl", id: id, prediction: score}
+environments: {production: {target: models/production}}
+"""
+CLASSES = ("no", "yes")
+
+
+def draw(rows: int, seed: int, **changes: Any) -> dict[str, Any]:
+    """Rows of customers, with what the model answers and what is right."""
+    chance = np.random.default_rng(seed)
+    age = chance.normal(40, 10, rows) + changes.get("older", 0.0)
+    plan = chance.choice(["free", "basic", "pro"], rows, p=changes.get("plans", [0.6, 0.3, 0.1]))
+    score = 1 / (1 + np.exp(-(age - 40) / 10 + chance.normal(0, 0.5, rows)))
+    left = np.where(chance.random(rows) < score, "yes", "no")
+    gone = chance.random(rows) < changes.get("missing", 0.0)
+    return {
+        "age": [None if no else round(float(each), 2) for each, no in zip(age, gone, strict=True)],
+        "plan": [*map(str, plan)],
+        "score": [*map(float, score)],
+        "left": [*map(str, left)],
+    }
+
+
+def sketch() -> Sketch:
+    rows = draw(5000, 0)
+    score = np.array(rows["score"])
+    batch = Batch(
+        features=pl.DataFrame({"age": rows["age"], "plan": rows["plan"]}),
+        targets=pl.DataFrame({"left": rows["left"]}),
+        answers=answers_of(Task.BINARY, score, (score >= 0.5).astype(int), CLASSES),
+    )
+    return sketch_of(lambda: [batch], 5000)
+
+
+@dataclass(frozen=True)
+class Production:
+    """A clone, and what its model is asked."""
+
+    story: Story
+
+    @property
+    def path(self) -> Path:
+        return self.story.clone.path
+
+    def log(self, number: int, rows: int = 200, *, labels: bool = True, form: str = "rows", **changes: Any) -> None:
+        """Write the logs of a day."""
+        made = draw(rows, number + 1, **changes)
+        ids = [f"{number}-{row}" for row in range(rows)]
+        lines = [{"id": ids[row], **{key: made[key][row] for key in ("age", "plan", "score")}} for row in range(rows)]
+        known = [{"id": ids[row], "left": made["left"][row]} for row in range(rows)]
+        self.write(number, lines if form == "rows" else [*map(as_body, lines)])
+        if labels:
+            self.write(number, known, "labels")
+
+    def write(self, number: int, lines: list[Any], kind: str = "logs") -> Path:
+        file = self.path / kind / f"{on(number)}.jsonl"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("".join(f"{each if isinstance(each, str) else json.dumps(each)}\n" for each in lines))
+        return file
+
+    def watch(self, number: int, **options: Any) -> Watched:
+        """What is said on the morning after a day."""
+        context = RepositoryContext.of_laptop(self.path, os.environ, lambda _: None)
+        now = datetime.combine(START + timedelta(days=number + 1), datetime.min.time(), UTC)
+        return watch(replace(context, now=lambda: now), MonitorOptions(**{"record": True} | options))
+
+    def health(self, number: int, **options: Any) -> Health:
+        return self.watch(number, **options).models[0]
+
+    def days(self) -> list[DayEntry]:
+        found = LedgerBranch.at(Remote(url=str(self.story.origin))).read("day").entries
+        return [each for each in found if isinstance(each, DayEntry)]
+
+
+def on(number: int) -> str:
+    return (START + timedelta(days=number)).isoformat()
+
+
+def as_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a server of the Open Inference Protocol logs it."""
+    return {
+        "request": {
+            "id": row["id"],
+            "inputs": [
+                {"name": "age", "shape": [1, 1], "datatype": "FP32", "data": [row["age"]]},
+                {"name": "plan", "shape": [1, 1], "datatype": "BYTES", "data": [row["plan"]]},
+            ],
+        },
+        "response": {
+            "outputs": [
+                {"name": "score", "shape": [1, 2], "datatype": "FP32", "data": [1 - row["score"], row["score"]]}
+            ]
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in machine.ADA.items():
+            patch.setenv(name, value)
+        return watched(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def production(made: Story, tmp_path: Path) -> Production:
+    shutil.copytree(made.origin.parent, tmp_path / "story")
+    story = Story(Sandbox(tmp_path / "story" / "clone"), tmp_path / "story" / "origin.git", made.commits)
+    story.clone.git("remote", "set-url", "origin", str(story.origin))
+    return Production(story)
+
+
+def watched(folder: Path) -> Story:
+    """A clone of a model that is live since two days before the first, and is watched."""
+    story = empty(folder)
+    story.clone.commit({"mlbot.yaml": CONFIG})
+    story.clone.git("push", "--quiet", "origin", "main")
+    story.tell(
+        release(model="churn"),
+        reference(model="churn", sketch=sketch()),
+        deployment(1, "1.0.0", "production", model="churn", time="2025-12-30T12:00:00Z"),
+    )
+    return story
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Start no process a day, but where that is what is tested."""
+    if "command_line" not in request.node.name:
+        monkeypatch.setattr(run_monitor, "read_apart", read_day)
+
+
+def test_days_are_read_once_recorded_and_told_of(production: Production) -> None:
+    for number in range(20):
+        production.log(number)
+    first = production.watch(19)
+    assert first.looked_at == tuple(f"churn {on(number)}" for number in range(20))
+    assert (first.models[0].state, first.models[0].days, first.models[0].requests) == (State.WELL, 20, 200)
+    one = production.days()[0]
+    assert (one.date, one.requests, one.errors, one.labelled) == (on(0), 200, 0, 200)
+    assert {each.metric for each in one.live} == {"roc_auc", "accuracy"}
+    for file in (*(production.path / "logs").iterdir(), *(production.path / "labels").iterdir()):
+        file.unlink()
+    again = production.watch(19)
+    assert (again.looked_at, again.models) == ((), first.models)
+
+
+def test_nothing_is_written_unless_asked(production: Production) -> None:
+    production.log(0)
+    for options in ({"record": False}, {"record": True, "dry_run": True}):
+        assert production.watch(0, **options).looked_at == (f"churn {on(0)}",)
+        assert production.days() == []
+
+
+@pytest.mark.parametrize("form", ["rows", "bodies"])
+def test_a_change_alarms(production: Production, form: str) -> None:
+    for number in range(24):
+        production.log(number, labels=False, form=form, missing=0.3 if number >= 20 and form == "rows" else 0.0)
+    found = production.health(23)
+    if form == "rows":
+        assert (found.state, found.findings[0].code, found.findings[0].since) == (State.ALARM, "missing", on(20))
+    else:
+        assert found.state is State.WELL
+        assert found.unlogged == ()
+
+
+def test_the_two_forms_of_a_log_come_to_the_same(production: Production) -> None:
+    files, found = [], []
+    for form in ("rows", "bodies"):
+        production.log(0, form=form)
+        files.append(production.path / "logs" / f"{on(0)}.jsonl")
+        model = RepositoryContext.of_laptop(production.path, os.environ, lambda _: None).config.models[0]
+        found.append(read_day(wanted(model, sketch(), files[-1:], [production.path / "labels" / f"{on(0)}.jsonl"])))
+    assert found[0] == found[1]
+    assert (found[0].requests, found[0].errors, found[0].labelled) == (200, 0, 200)
+
+
+def test_labels_may_come_later(production: Production) -> None:
+    production.log(0, labels=False)
+    assert production.watch(0).looked_at == (f"churn {on(0)}",)
+    assert production.days()[0].labelled is None
+    production.log(0)
+    production.log(1)
+    assert production.watch(1).looked_at == (f"churn {on(1)}", f"churn {on(0)}")
+    entries = production.days()
+    assert [(each.date, each.requests, each.labelled) for each in entries] == [
+        (on(0), 200, None),
+        (on(0), None, 200),
+        (on(1), 200, 200),
+    ]
+    assert production.watch(1).looked_at == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([], "there are no logs of this day"),
+        (["not json"] * 10, "10 of 10 lines of the logs are no JSON that is a request"),
+        (["[1, 2]"] * 10, "10 of 10 lines of the logs are no JSON that is a request"),
+        (["[" * 100_000] * 3, "3 of 3 lines"),
+        (['{"inputs": [{"name": "age", "shape": [1000000, 1000000], "data": [1]}]}'] * 3, "3 of 3 lines"),
+        (['{"inputs": [{"name": "age", "shape": [1], "data": [[[[[[1]]]]]]}]}'] * 3, "3 of 3 lines"),
+        (['{"inputs": []}'] * 3, "3 of 3 lines"),
+        (["PAR1 and nothing of it"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_not_known(production: Production, lines: list[str], why: str) -> None:
+    file = production.write(0, lines)
+    if not lines:
+        file.unlink()
+    found = production.health(0)
+    assert (found.state, found.why) == (State.UNKNOWN, Why.NOT_LOOKED_AT)
+    assert why in found.detail
+    assert production.days() == []
+
+
+def test_odd_values_are_counted_and_shown_nowhere(production: Production) -> None:
+    odd: list[dict[str, Any]] = [
+        {"age": "forty", "plan": {"a": 1}, "score": 0.4},
+        {"age": 10**400, "plan": "\x1b[31m" + "x" * 10_000, "score": "high"},
+        {"age": float("nan"), "plan": None, "score": None},
+        {"age": True, "plan": 7, "score": 2},
+        {},
+    ]
+    production.write(0, [json.dumps(each) if "forty" in str(each) else each for each in odd * 10])
+    found = production.health(0)
+    assert found.requests == 50
+    (written,) = production.days()
+    assert written.errors == 40
+    assert "x" * 20 not in written.model_dump_json()
+
+
+def test_a_ledger_that_may_be_public_has_no_count_of_one_to_four(production: Production) -> None:
+    production.log(0, rows=60)
+    production.watch(0)
+    (written,) = production.days()
+    assert written.counts is not None
+    counts = [
+        rows for part in (written.counts.features, written.counts.answers) for each in part for rows in each.every
+    ]
+    assert not {1, 2, 3, 4} & {*counts}
+    assert written.requests == 60
+
+
+def test_compressed_logs_and_globs(production: Production) -> None:
+    config = CONFIG.replace("logs/{date}.jsonl", "logs/{date}/*")
+    production.story.clone.commit({"mlbot.yaml": config})
+    production.story.clone.git("push", "--quiet", "origin", "HEAD:main")
+    production.log(0)
+    whole = production.path / "logs" / f"{on(0)}.jsonl"
+    folder = production.path / "logs" / on(0)
+    folder.mkdir()
+    (folder / "part-0.jsonl.gz").write_bytes(gzip.compress(whole.read_bytes()))
+    frame = pl.read_ndjson(whole)
+    frame.write_parquet(folder / "part-1.parquet")
+    (folder / "_SUCCESS").write_text("")
+    assert production.health(0).requests == 400
+
+
+def test_the_version_that_was_live_follows_from_the_ledger(production: Production) -> None:
+    for number in range(4):
+        production.log(number)
+    production.story.tell(
+        release("1.1.0", model="churn", digest=digest(101)),
+        deployment(2, "1.1.0", "production", model="churn", digest=digest(101), time=f"{on(1)}T12:00:00Z"),
+    )
+    found = production.health(3)
+    assert (found.version, found.state, found.why) == ("1.1.0", State.UNKNOWN, Why.NO_REFERENCE)
+    assert [(each.date, each.version) for each in production.days()] == [(on(0), "1.0.0")]
+    assert production.health(1).why is Why.CHANGED_OVER
+
+
+def test_a_day_that_is_not_over_is_never_looked_at(production: Production) -> None:
+    production.log(1)
+    with pytest.raises(UsageError, match="is not over"):
+        production.watch(0, date=on(1))
+    production.watch(0)
+    assert production.days() == []
+
+
+@pytest.mark.parametrize(
+    ("states", "exit_"),
+    [
+        ([State.WELL], Exit.OK),
+        ([State.WELL, State.LEARNING], Exit.INCONCLUSIVE),
+        ([State.LEARNING, State.UNKNOWN], Exit.NOT_EVALUATED),
+        ([State.UNKNOWN, State.ALARM, State.WELL], Exit.FAILED),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(states: list[State], exit_: Exit) -> None:
+    one = Health(model="churn", environment="production", version=None, day=on(0), state=State.WELL)
+    assert exit_of([one.model_copy(update={"state": each}) for each in states]) == exit_
+
+
+def test_the_command_line(production: Production, capsys: pytest.CaptureFixture[str]) -> None:
+    production.log(0)
+    verb = ["monitor", "churn", "-C", str(production.path)]
+    assert entry.invoke([*verb, "--date", on(0), "--json"]) == Exit.INCONCLUSIVE
+    (one,) = json.loads(capsys.readouterr().out)["models"]
+    assert (one["state"], one["requests"]) == ("learning", 200)
+    assert entry.invoke([*verb, "--date", "yesterday"]) == Exit.USAGE
+    assert entry.invoke([*verb[:1], "nobody", *verb[2:]]) == Exit.USAGE
+    capsys.readouterr()
+    assert entry.invoke([*verb, "--date", on(2)]) == Exit.NOT_EVALUATED
+    assert "could not be looked at" in capsys.readouterr().out
