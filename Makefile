@@ -90,6 +90,7 @@ lock: ## Resolve the dependencies anew (hashes, no addresses)
 	@awk '/^uv==/,!/\\$$/' requirements/dev.txt > requirements/uv.txt
 	@$(LOCK) requirements/gto.in --python-version 3.11 --output-file requirements/gto.txt
 	@$(LOCK) requirements/frameworks.in --python-version 3.11 --output-file requirements/frameworks.txt
+	@$(LOCK) requirements/mlserver.in --python-version 3.11 --output-file requirements/mlserver.txt
 
 clean: ## Remove what the other targets made
 	@rm -rf $(VENV) .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

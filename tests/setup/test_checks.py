@@ -350,6 +350,27 @@ def test_the_workflow_and_its_targets(targets: tuple[str, ...], codes: list[str]
 
 
 @pytest.mark.parametrize(
+    ("environment", "actions", "codes"),
+    [
+        ("endpoint: {url: 'https://m.example', token: ACME}", "", ["endpoint-token"]),
+        (
+            "endpoint: {url: 'https://m.example', token: ACME}",
+            "actions: {deploy: {secrets: [OTHER]}}",
+            ["endpoint-token"],
+        ),
+        ("endpoint: {url: 'https://m.example', token: ACME}", "actions: {deploy: {secrets: [acme]}}", []),
+        ("endpoint: {url: 'https://m.example'}", "", []),
+        ("shadow: {requests: log.jsonl}", "", ["shadow-in-checkout"]),
+        ("shadow: {requests: 's3://logs/{model}.jsonl'}", "", []),
+    ],
+)
+def test_an_endpoints_token_and_recorded_requests(environment: str, actions: str, codes: list[str]) -> None:
+    text = f"{tiny.CONFIG}environments: {{e: {{target: 'file:///srv/m', {environment}}}}}\n{actions}\n"
+    found = [each.code for each in check_release(parse_config(load(text, "mlbot.yaml")), there=True)]
+    assert [each for each in found if each != "sealed-rows"] == codes
+
+
+@pytest.mark.parametrize(
     ("gates", "address", "what"),
     [
         ("{roc_auc: {min: 0.8}}", None, "4,710 of them show"),

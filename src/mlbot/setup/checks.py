@@ -15,7 +15,7 @@ from mlbot import __version__
 from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.folder import ROOT, ConfigFolder, is_train
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
-from mlbot.config.schema import Config, Model
+from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.delivery.sealed import asked_gates
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
@@ -447,8 +447,20 @@ def check_release(config: Config | None, folder: ConfigFolder = ROOT, *, there: 
         if not is_url(each.target) and not each.target.startswith("command:"):
             where = f"{CONFIG_FILE}: environments.{each.name}.target"
             yield finding("target-in-checkout", where, target=each.target)
+        yield from _endpoint(each, config)
     for model in config.models if config and environments else ():
         yield from _sealed(model)
+
+
+def _endpoint(environment: EnvironmentConfig, config: Config | None) -> Iterator[Finding]:
+    """A token that no job is given, and requests of strangers in the repository."""
+    where = f"{CONFIG_FILE}: environments.{environment.name}"
+    token = environment.endpoint.token if environment.endpoint else None
+    deploy = config.actions.deploy if config else None
+    if token and token.casefold() not in {name.casefold() for name in (deploy.secrets if deploy else ())}:
+        yield finding("endpoint-token", f"{where}.endpoint.token", token=token, name=environment.name)
+    if environment.shadow and not is_url(environment.shadow.requests):
+        yield finding("shadow-in-checkout", f"{where}.shadow.requests", log=environment.shadow.requests)
 
 
 _DIFFERING = 0.06  # the share of rows on which two models usually give another label
