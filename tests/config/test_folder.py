@@ -30,6 +30,7 @@ def test_the_roots_names_are_as_they_were() -> None:
         "train": ".github/workflows/mlbot.yml",
         "judge": ".github/workflows/mlbot-judge.yml",
         "release": ".github/workflows/mlbot-release.yml",
+        "monitor": ".github/workflows/mlbot-monitor.yml",
         "watch": ".github/workflows/mlbot-watch.yml",
     }
     assert ROOT.config == "mlbot.yaml"

@@ -8,26 +8,31 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.contract.test_workflows import ON_DEFAULT_BRANCH, RIGHTS, ROOT
+from tests.contract.test_workflows import ON_DEFAULT_BRANCH, RIGHTS, ROOT, SCHEDULED
 from tests.setup.test_inline import FULL, actions
 
 from mlbot.config.actions import Actions
-from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH
+from mlbot.lib.constants import JUDGE_PATH, MONITOR_PATH, RELEASE_PATH, TRAIN_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.expressions import _split, bare
 from mlbot.setup.wiring import KINDS, Kind
 from mlbot.setup.workflows import Form, Order, files
 
-OF = {TRAIN_PATH: ("train",), JUDGE_PATH: ("judge", "command"), RELEASE_PATH: ("tag", "release")}
+OF = {
+    TRAIN_PATH: ("train",),
+    JUDGE_PATH: ("judge", "command"),
+    RELEASE_PATH: ("tag", "release"),
+    MONITOR_PATH: ("monitor",),
+}
 SETTINGS = {"callers": Actions(), "plain": Actions(form="inline"), "full": actions(FULL)}
-IGNORED = {"callers": 4, "plain": 6, "full": 6}
+IGNORED = {"callers": 4, "plain": 7, "full": 7}
 """Dangerous triggers, and from the watch on no group: each with its reason in the line."""
 
 
 def every(name: str) -> dict[str, str]:
     form = Form.CALLERS if name == "callers" else Form.INLINE
     settings: dict[str, Any] = {"guard": ("main", "release/*"), "install": "pip install 'a b' # it's"}
-    return files(Order(form=form, actions=SETTINGS[name], release=True, watch=True, **settings))
+    return files(Order(form=form, actions=SETTINGS[name], release=True, monitor=True, watch=True, **settings))
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +109,7 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
         Kind.EVALUATE: {"PROVIDER_KEY"},
         Kind.SEALED: {"MLBOT_SEALED_KEY", "VAULT_KEY", "STORE_KEY"},
         Kind.STORE: {"STORE_KEY"},
+        Kind.MONITOR: {"LOG_KEY"},
         Kind.SPEAK: {"APP_KEY"},
         Kind.LOOK: {"STORE_KEY", "APP_KEY"},
         Kind.RECORD: {"DVC_KEY", "STORE_KEY", "APP_KEY"},
@@ -120,10 +126,16 @@ def test_secrets_are_in_the_jobs_that_need_them_and_in_no_other() -> None:
 
 
 def test_trusted_jobs_run_on_the_default_branch_alone() -> None:
-    trusted = {Kind.JUDGE, Kind.SEALED, Kind.STORE, Kind.SPEAK, Kind.LOOK, Kind.RECORD, Kind.DEPLOY}
+    trusted = {Kind.JUDGE, Kind.SEALED, Kind.STORE, Kind.MONITOR, Kind.SPEAK, Kind.LOOK, Kind.RECORD, Kind.DEPLOY}
     for key, (workflow, job) in jobs("full").items():
         if workflow and KINDS[workflow][key.partition("/")[2]] in trusted:
-            parts = [" ".join(part.split()).strip("()") for part in factors(bare(job["if"]))]
+            condition = " ".join(bare(job["if"]).split())
+            if workflow == "monitor":
+                first, *_ = _split(condition, "&&")
+                assert SCHEDULED[1:-1] in first, key
+                assert first.count("||") == 1, key
+                continue
+            parts = [" ".join(part.split()).strip("()") for part in factors(condition)]
             assert any(part.startswith(ON_DEFAULT_BRANCH.rstrip(")")) for part in parts), f"{key}: {parts}"
 
 

@@ -41,6 +41,11 @@ RIGHTS: dict[str, dict[str, dict[str, str]]] = {
             "statuses": "write",
         }
     },
+    "monitor.yml": {
+        "look": {"contents": "read", "packages": "read", "pull-requests": "read"},
+        "refresh": {"contents": "read"},
+        "alarm": {"actions": "read", "contents": "write", "issues": "write", "pull-requests": "write"},
+    },
     "tag.yml": {"tag": {"actions": "write"}},
     "release.yml": {
         "ask": {"actions": "read", "contents": "read", "issues": "read", "pull-requests": "read"},
@@ -371,6 +376,8 @@ def test_who_asks_for_a_tag_holds_nothing_else() -> None:
 
 
 ON_DEFAULT_BRANCH = "github.ref == format('refs/heads/{0}', github.event.repository.default_branch)"
+SCHEDULED = f"(github.event_name == 'schedule' || {ON_DEFAULT_BRANCH})"
+"""A schedule runs on the default branch alone, and its event has no repository that would say which that is."""
 SANDBOX = {"train.yml", "tag.yml"}
 """What runs from workflow files that others wrote: a read-only token, and the right to ask the default branch."""
 
@@ -383,7 +390,8 @@ def test_trusted_jobs_run_on_the_default_branch_alone(path: Path) -> None:
     for name, job in load(path)["jobs"].items():
         condition = " ".join(job.get("if", "").removeprefix("${{").removesuffix("}}").split())
         first, _, rest = condition.partition(" && ")
-        assert first == ON_DEFAULT_BRANCH, f"{name} runs on any branch"
+        expected = SCHEDULED if path.name == "monitor.yml" else ON_DEFAULT_BRANCH
+        assert first == expected, f"{name} runs on any branch"
         while "(" in rest:
             rest = re.sub(r"\([^()]*\)", "", rest)
         assert "||" not in rest, f"{name} runs on any branch where something else holds"
@@ -438,6 +446,30 @@ def test_the_users_file_gives_each_called_workflow_the_rights_that_its_jobs_ask_
         levels = [rights for job in RIGHTS[called].values() for rights in job.items()]
         wanted = {scope: max(level for name, level in levels if name == scope) for scope, _ in levels}
         assert given[caller]["permissions"] == wanted
+
+
+def test_who_reads_logs_and_who_refreshes_data_write_nothing() -> None:
+    """Hostile logs, and a command that fetches data: what they leave is handed on by digest, and looked at again."""
+    jobs = load(ROOT / ".github/workflows/monitor.yml")["jobs"]
+    for name in ("look", "refresh"):
+        assert set(jobs[name]["permissions"].values()) == {"read"}
+    assert "token" not in jobs["refresh"]["steps"][-1]["with"]
+    given = jobs["alarm"]["steps"][-1]["with"]
+    assert given["digest"] == "${{ needs.look.outputs.digest }}"
+    assert (
+        given["refreshed-digest"]
+        == "${{ needs.refresh.result == 'success' && needs.refresh.outputs.digest || 'none' }}"
+    )
+    for each in jobs["alarm"]["steps"]:
+        if each.get("uses", "").startswith("actions/download-artifact@"):
+            assert re.fullmatch(r"\$\{\{ needs\.\w+\.outputs\.\w+ \}\}", each["with"]["artifact-ids"])
+            assert {"name", "pattern"} & set(each["with"]) == set()
+
+
+def test_the_users_file_lets_the_monitor_do_what_its_jobs_do() -> None:
+    given = yaml.safe_load(scaffold.monitor_workflow(install="x"))["jobs"]["monitor"]
+    levels = [rights for job in RIGHTS["monitor.yml"].values() for rights in job.items()]
+    assert given["permissions"] == {scope: max(level for name, level in levels if name == scope) for scope, _ in levels}
 
 
 def test_zizmor_finds_nothing() -> None:

@@ -9,7 +9,6 @@ from tests.github.setting import Setting
 
 from mlbot.github.issues import (
     IssueDone,
-    Proposal,
     Thread,
     edit_thread,
     find_thread,
@@ -19,7 +18,7 @@ from mlbot.github.issues import (
 )
 from mlbot.github.transport import NotPermittedError, UnavailableError
 from mlbot.protocol.marker import AlarmStamp, marker
-from mlbot.protocol.operations import ProposeChange, UpsertIssue
+from mlbot.protocol.operations import Proposal, ProposeChange, UpsertIssue
 
 # A version's thread, against a GitHub that checks every call.
 

@@ -33,6 +33,7 @@ judge:
 evaluate: {{secrets: [PROVIDER_KEY]}}
 store: {{secrets: [STORE_KEY]}}
 sealed: {{secrets: [VAULT_KEY]}}
+monitor: {{secrets: [LOG_KEY]}}
 deploy: {{secrets: [KUBE_TOKEN]}}
 """
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlbot.config.folder import ConfigFolder
     from mlbot.delivery.run_ci import WorkflowJob
     from mlbot.judging.run_ci import CIRun
+    from mlbot.monitoring.run_alarms import MonitorJob
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +54,13 @@ class _Job:
             bot=self.bot,
         )
         return CIRun.of(options, os.environ, self.console)
+
+    @property
+    def monitor_job(self) -> "MonitorJob":
+        """The job that watches models in production."""
+        from mlbot.monitoring.run_alarms import MonitorJob
+
+        return MonitorJob.of(self.directory, self.config_folder, os.environ, self.console, self.bot)
 
 
 @click.group(hidden=True, epilog=example("mlbot ci --run 123 plan", "mlbot ci --run 123 publish --from judged/report"))
@@ -213,6 +221,40 @@ def again(job: _Job) -> Exit:
     from mlbot.publish.run_publish import again_run
 
     return again_run(job.ci_run, job.judge_workflow)
+
+
+@_verb("monitor", "--out handed")
+@_folder("--out", "Where to leave what the logs say.", "handed")
+def monitor(job: _Job, folder: Path) -> Exit:
+    """Read what production logged on the days that are over, as lines for GITHUB_OUTPUT. Writes nothing on GitHub."""
+    from mlbot.monitoring.run_alarms import look_run, read_days
+
+    return look_run(job.monitor_job, folder, read_days)
+
+
+@_verb("refresh", "--models 'churn fraud' --out handed")
+@_folder("--out", "Where to leave the files that changed.", "handed")
+@option("--models", metavar="NAMES", required=True, help="The models, as `mlbot ci monitor` printed them.")
+def refresh(job: _Job, folder: Path, models: str) -> Exit:
+    """Run the guarded branch's commands that refresh data, and hand over what they may change."""
+    from mlbot.monitoring.run_alarms import refresh_run
+
+    return refresh_run(job.directory, job.config_folder, models.split(), folder, job.console)
+
+
+@_verb("alarm", "--from days --digest sha256:4f1c…")
+@_folder("--from", "The days that `mlbot ci monitor` left.", "days")
+@option("--digest", metavar="SHA256", default="none", help="The digest that its job put out.")
+@option(
+    "--refreshed", "files", type=click.Path(path_type=Path), default="refreshed", help="What `mlbot ci refresh` left."
+)
+@option("--refreshed-digest", "files_digest", metavar="SHA256", default="none", help="The digest that its job put out.")
+@option("--refresh", metavar="RESULT", default="skipped", help="How that job ended, as GitHub says it.")
+def alarm(job: _Job, folder: Path, **handed: Any) -> Exit:
+    """Write days into the ledger, propose the changes that are due, and bring the issues on models up to date."""
+    from mlbot.monitoring.run_alarms import Handed, alarm_run
+
+    return alarm_run(job.monitor_job, Handed(days=folder, **handed))
 
 
 @_verb("command")

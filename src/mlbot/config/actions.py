@@ -221,6 +221,18 @@ class StoreAccess(_Access):
     from the environments `mlbot` and that of the deployment. Left out: none."""
 
 
+class MonitorAccess(_Access):
+    """What the jobs that watch production may reach: its logs, its endpoint, and what refreshes data."""
+
+    environment: Annotated[str, _ENVIRONMENT] = "mlbot-monitor"
+    """The environment whose secrets they get. They read what strangers sent to production, so it has nobody else's
+    secrets."""
+    login: Annotated[Login | None, inside(Login)] = None
+    """An action that logs in first; the job may then ask for an OIDC token. Left out: none."""
+    secrets: Annotated[tuple[str, ...], _SECRETS] = ()
+    """Secrets, as variables of the same names. Left out: none."""
+
+
 class DeployAccess(_Access):
     """What the job that deploys may reach; its environment is the deployment's own."""
 
@@ -239,6 +251,7 @@ _OWN = {
     "evaluate": "evaluate",
     "sealed": "sealed",
     "store": "store",
+    "monitor": "monitor",
     "deploy": "deploy",
 }
 
@@ -265,6 +278,8 @@ class Actions(Section):
     model has sealed rows."""
     store: Annotated[StoreAccess | None, inside(StoreAccess)] = None
     """What the job that stores may reach. Left out: the repository and its packages."""
+    monitor: Annotated[MonitorAccess | None, inside(MonitorAccess)] = None
+    """What the jobs that watch production may reach. Left out: the repository, and what is public."""
     deploy: Annotated[DeployAccess | None, inside(DeployAccess)] = None
     """What the job that deploys may reach. Left out: what the deployment's environment lets by itself."""
     lfs: Annotated[bool | Literal["judge"], _LFS] = False
@@ -291,8 +306,8 @@ class Actions(Section):
     def environments(self, deployments: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
         """The environments that these settings need, those of deployments among them, with the secrets of each."""
         names = tuple(deployments)
-        parts = (self.judge, self.evaluate, self.store, self.deploy)
-        judge, evaluate, store, deploy = (each.secrets if each else None for each in parts)
+        parts = (self.judge, self.evaluate, self.store, self.monitor, self.deploy)
+        judge, evaluate, store, monitor, deploy = (each.secrets if each else None for each in parts)
         sealed = (SEALED_KEY, *self.sealed.secrets, *(store or ())) if self.sealed else None
         key = (self.token.private_key,) if self.token else None
         found = {
@@ -300,6 +315,7 @@ class Actions(Section):
             (self.evaluate or EvaluateAccess()).environment: (evaluate,),
             (self.sealed or SealedAccess()).environment: (sealed,),
             (self.store or StoreAccess()).environment: (store,),
+            (self.monitor or MonitorAccess()).environment: (monitor,),
             SPEAKER: (key, judge, store) if names else (key, store if self.sealed else None),
             **dict.fromkeys(names, (key, store, deploy)),
         }
@@ -314,7 +330,7 @@ def _shared(context: Context) -> Iterator[Problem]:
     """Environments whose secrets a job of another kind would read."""
     deployments = context.around.inside("environments") if context.around else ()
     taken = {name.casefold(): "a deployment's" for name in deployments} | {SPEAKER: "the one with the App's key"}
-    for part in ("judge", "evaluate", "sealed", "store"):
+    for part in ("judge", "evaluate", "sealed", "store", "monitor"):
         access = context.made.get(part)
         if access is None:
             continue
@@ -329,7 +345,7 @@ def _speaking(context: Context) -> Iterator[Problem]:
     token: Token | None = context.made.get("token")
     if token is None:
         return
-    for part in ("judge", "evaluate", "sealed", "store", "deploy"):
+    for part in ("judge", "evaluate", "sealed", "store", "monitor", "deploy"):
         access = context.made.get(part)
         for place, name in enumerate(access.secrets if access else ()):
             if name.casefold() == token.private_key.casefold():

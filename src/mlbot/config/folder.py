@@ -7,7 +7,7 @@ versions and artifacts know a model by its name, which no two of them share.
 import re
 
 from mlbot.errors import UsageError
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, MONITOR_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.lib.record import Record
 
 _FORM = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")
@@ -57,6 +57,11 @@ class ConfigFolder(Record):
         return self._file(RELEASE_PATH)
 
     @property
+    def monitor(self) -> str:
+        """The path of the one that watches models in production."""
+        return self._file(MONITOR_PATH)
+
+    @property
     def watch(self) -> str:
         """The path of the one that sees what calls itself otherwise."""
         return self._file(WATCH_PATH)
@@ -64,7 +69,13 @@ class ConfigFolder(Record):
     @property
     def workflows(self) -> dict[str, str]:
         """The path of each workflow file, by what it does."""
-        return {"train": self.train, "judge": self.judge, "release": self.release, "watch": self.watch}
+        return {
+            "train": self.train,
+            "judge": self.judge,
+            "release": self.release,
+            "monitor": self.monitor,
+            "watch": self.watch,
+        }
 
     def name_of(self, workflow: str) -> str:
         """What the workflow of a path is called: `mlbot-judge`, or of a folder `mlbot-judge services/churn`."""

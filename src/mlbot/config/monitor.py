@@ -38,8 +38,36 @@ class Follow(Section):
     days: Annotated[int, whole(1, 60)] = 3
     """After how many days of alarm in a row something is done."""
     then: Annotated[Literal["none", "retrain", "refresh"], choice(("none", "retrain", "refresh"))] = "none"
-    """What: `retrain` opens a pull request that trains the model again, `refresh` one that brings the data's pointer up
-    to date, `none` leaves it at the issue. Either is judged like any other, and nothing is swapped without a merge."""
+    """What follows: `refresh` opens a pull request with the data that `run` fetched, `retrain` one that changes the
+    file `stamp` and so trains the model again, `none` leaves it at the issue. Either is judged like any other, and
+    nothing is swapped without a merge."""
+    run: Annotated[str | None, kinds.SCRIPT] = None
+    """Of `refresh`: a shell command of the guarded branch that writes new training data, in a job that may write
+    nothing on GitHub. Left out: must be there for `refresh`."""
+    writes: Annotated[tuple[str, ...], list_of("files or folders", kinds.PATH)] = ()
+    """Of `refresh`: the files and folders that `run` may change; whatever else it changes is refused. Left out:
+    `data.train` and the `.dvc` file beside it."""
+    stamp: Annotated[str | None, kinds.PATH] = None
+    """Of `retrain`: a file that `train.depends` names (or any, where that is left out) and the training does not read.
+    A change of it makes the model stale, so training code that fetches its data by itself runs again. Left out: must
+    be there for `retrain`."""
+
+    @classmethod
+    def rules(cls, context: Context) -> Iterator[Problem]:
+        """Each of the two has what it takes, and nothing of the other."""
+        then = context.made.get("then", "none")
+        for key, of in (("run", "refresh"), ("stamp", "retrain")):
+            if then == of and key not in context.given:
+                yield Problem(f"`then: {of}` without `{key}`", f"write `{key}:` too", ("then",))
+        for key, of in (("run", "refresh"), ("writes", "refresh"), ("stamp", "retrain")):
+            if then != of and key in context.given:
+                yield Problem(f"`{key}` without `then: {of}`", f"write `then: {of}`, or leave it out", (key,))
+
+    def files(self, train: str | None) -> tuple[str, ...]:
+        """What the change that follows may write: files and folders, from the config's folder."""
+        if self.then == "retrain" and self.stamp:
+            return (self.stamp,)
+        return self.writes or ((train, f"{train.rstrip('/')}.dvc") if train and "://" not in train else ())
 
 
 class Monitor(Section):

@@ -11,7 +11,7 @@ from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, ended
 from mlbot.events.github import Attempt, State, Status
 from mlbot.github.api import GitHub
 from mlbot.github.comments import upsert
-from mlbot.github.issues import Proposed, PushBranch, propose, upsert_issue
+from mlbot.github.issues import PushBranch, propose, upsert_issue
 from mlbot.github.job import Runner
 from mlbot.github.transport import GitHubError, InvalidRequestError, NotFoundError, UnavailableError
 from mlbot.ledger.entries import Entry
@@ -29,6 +29,7 @@ from mlbot.protocol.operations import (
     Log,
     Operation,
     ProposeChange,
+    Proposed,
     PushCharts,
     React,
     Rerun,

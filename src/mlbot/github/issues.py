@@ -9,7 +9,7 @@ from mlbot.events.event import dig
 from mlbot.github.api import GitHub, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, NotPermittedError, UnavailableError
 from mlbot.protocol.marker import carries, last_line_of, read_alarm
-from mlbot.protocol.operations import ProposeChange, UpsertIssue
+from mlbot.protocol.operations import Proposal, ProposeChange, Proposed, UpsertIssue
 
 # The issue that is a version's thread: opened once by the bot, found again by its marker, edited in place.
 
@@ -151,8 +151,8 @@ def _bring(github: GitHub, operation: UpsertIssue, found: list[Thread]) -> Issue
     fields: dict[str, object] = {}
     if (oldest.title, oldest.body) != (operation.title, operation.body):
         fields |= {"title": operation.title, "body": operation.body}
-    closed_by_person = not oldest.open and operation.open and _is_same_alarm(oldest, operation)
-    if oldest.open != operation.open and not closed_by_person:
+    closed_by_person = not oldest.open and operation.open is True and _is_same_alarm(oldest, operation)
+    if operation.open not in {None, oldest.open} and not closed_by_person:
         fields |= _OPEN if operation.open else _CLOSED
     if fields:
         _edit_issue(github, oldest.number, fields)
@@ -182,25 +182,6 @@ def _done(fields: Mapping[str, object], *, left: bool) -> IssueDone:
 
 
 # A pull request from a branch of mlbot's own: one for each alarm, never merged by mlbot or pushed over others' work.
-
-
-class Proposal(StrEnum):
-    """What became of a pull request that mlbot proposes. A closed list."""
-
-    OPENED = "opened"
-    OPEN = "open"  # it was opened before
-    ANSWERED = "answered"  # there was one on this alarm, and somebody merged or closed it
-    NO_CHANGE = "no-change"  # the guarded branch has these files already
-    TO_OPEN = "to-open"  # the branch is there, and a person has to open it: workflows may not
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposed:
-    """A pull request that was proposed. `page` is where it is, or where a person opens it."""
-
-    state: Proposal
-    page: str = ""
-    number: int | None = None
 
 
 def earlier_proposal(github: GitHub, operation: ProposeChange) -> Proposed | None:

@@ -12,6 +12,7 @@ WATCH_PATH = ".github/workflows/mlbot-watch.yml"  # the one that sees what calls
 CHARTS = "mlbot-charts"  # the orphan branch of pictures, named by their digests
 STATUS = "mlbot"  # the commit status to require
 ACTIONS_BOT = "github-actions[bot]"  # who a job's own token speaks as
+MONITOR_PATH = ".github/workflows/mlbot-monitor.yml"  # the one that watches models in production, in trust
 RELEASE_PATH = ".github/workflows/mlbot-release.yml"  # the workflow of a user's repository that releases, in trust
 LFS_POINTER = b"version https://git-lfs"  # how a Git LFS pointer begins (the git-lfs project's docs/spec.md)
 EXPORT_PACKAGES = "skl2onnx onnxruntime 'protobuf<7'"  # what an entrypoint's environment needs beside its own packages

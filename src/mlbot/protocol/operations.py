@@ -46,7 +46,7 @@ class UpsertIssue(Record):
     body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
     """Ends in the marker with the stamp behind it."""
     stamp: AlarmStamp
-    open: bool
+    open: bool | None  # None: as it is; where there is none, none is opened
 
 
 class ProposeChange(Record):
@@ -63,6 +63,24 @@ class ProposeChange(Record):
     title: Annotated[str, StringConstraints(min_length=1, max_length=TITLE_LIMIT)]
     body: Annotated[str, StringConstraints(min_length=1, max_length=COMMENT_LIMIT)]
     stamp: AlarmStamp
+
+
+class Proposal(StrEnum):
+    """What became of a change that mlbot proposes. A closed list."""
+
+    OPENED = "opened"
+    OPEN = "open"  # it was opened before
+    ANSWERED = "answered"  # there was one on this alarm, and somebody merged or closed it
+    NO_CHANGE = "no-change"  # the guarded branch has these files already
+    TO_OPEN = "to-open"  # the branch is there, and a person has to open it: workflows may not
+
+
+class Proposed(Record):
+    """A change that was proposed. `page` is where it is, or where a person opens it."""
+
+    state: Proposal
+    page: str = ""
+    number: Id | None = None
 
 
 class SetStatus(Record):
@@ -218,10 +236,13 @@ def _describe_text(operation: UpsertComment | UpsertIssue | ProposeChange) -> st
         case UpsertComment():
             return f"write the comment on #{operation.number} ({len(operation.body):,} characters)"
         case UpsertIssue():
-            return f"bring the issue {operation.title!r} up to date ({'open' if operation.open else 'closed'})"
+            return f"bring the issue {operation.title!r} up to date ({_STATES[operation.open]})"
         case ProposeChange():
             files = _several(len(operation.files), "file", "files")
             return f"propose {files} from {operation.branch} to {operation.base}: {operation.title}"
+
+
+_STATES = {True: "open", False: "closed", None: "as it is"}
 
 
 def _describe_local(operation: WriteSummary | Annotate | Log) -> str:

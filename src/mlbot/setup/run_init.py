@@ -39,7 +39,19 @@ from mlbot.setup.detect import SUFFIXES, Table
 from mlbot.setup.environments import DEFAULT_PYTHON, TEXTS, training_setup
 from mlbot.setup.frameworks import PROMPTFOO, code_of
 from mlbot.setup.scaffold import METRICS, Choices, Draft, Facts, needs_ignore, propose
-from mlbot.setup.workflows import GITHUB, Choice, Form, Order, State, choose, drivers, fetchers, stamp_of, state_of
+from mlbot.setup.workflows import (
+    GITHUB,
+    Choice,
+    Form,
+    Order,
+    State,
+    choose,
+    drivers,
+    fetchers,
+    log_drivers,
+    stamp_of,
+    state_of,
+)
 from mlbot.setup.workflows import files as workflow_files
 
 _MAX_TEXT = 256 * 1024
@@ -350,6 +362,8 @@ def order_of(
         drivers=drivers(config),
         fetchers=fetchers(config),
         sealed=drivers(config, sealed=True),
+        logs=log_drivers(config),
+        monitor=config is not None and any(model.monitor for model in config.models),
         release=(root / folder.release).is_file(),
         watch=(root / folder.watch).is_file(),
     )

@@ -480,6 +480,19 @@ def release_workflow(*, actions: Actions = _NONE, drivers: Sequence[str] = (), f
     return _filled("mlbot-release.yml.j2", **_published(actions, drivers), **_of_folder(folder))
 
 
+def monitor_workflow(
+    *,
+    install: str,
+    python: str | None = None,
+    actions: Actions = _NONE,
+    drivers: Sequence[str] = (),
+    folder: ConfigFolder = ROOT,
+) -> str:
+    """The workflow that watches models in production; it installs too, for a command that refreshes data."""
+    values = {"install": install, "python": python}
+    return _filled("mlbot-monitor.yml.j2", **values, **_published(actions, drivers), **_of_folder(folder))
+
+
 def _of_folder(folder: ConfigFolder) -> dict[str, object]:
     """What a file says of the others of its folder."""
     paths = folder.workflows

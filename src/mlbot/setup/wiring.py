@@ -16,6 +16,7 @@ from mlbot.config.actions import (
     EvaluateAccess,
     JudgeAccess,
     Login,
+    MonitorAccess,
     SealedAccess,
     StoreAccess,
     Token,
@@ -27,7 +28,7 @@ from mlbot.setup.expressions import bare, names_status
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-Access = JudgeAccess | EvaluateAccess | SealedAccess | StoreAccess | DeployAccess
+Access = JudgeAccess | EvaluateAccess | SealedAccess | StoreAccess | MonitorAccess | DeployAccess
 
 APP_ACTION = "actions/create-github-app-token@bcd2ba49218906704ab6c1aa796996da409d3eb1"
 APP_VERSION = "v3.2.0"
@@ -50,6 +51,7 @@ class Kind(StrEnum):
     LOOK = "look"  # a release that will look at sealed rows: writes on GitHub, reads the store
     SEALED = "sealed"  # a release's look at sealed rows: writes nothing, and alone can read them
     STORE = "store"
+    MONITOR = "monitor"  # reads what production logs, or runs policy's command that refreshes data: writes nothing
     SPEAK = "speak"  # writes on GitHub
     RECORD = "record"  # releases: writes on GitHub, reads holdout and store
     DEPLOY = "deploy"
@@ -77,6 +79,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
         "record": Kind.RECORD,
         "deploy": Kind.DEPLOY,
     },
+    "monitor": {"look": Kind.MONITOR, "refresh": Kind.MONITOR, "alarm": Kind.SPEAK},
     "": {"watch": Kind.SPEAK},
 }
 """What kind of job each is, by its workflow; under "" those of no called one. Nothing else knows jobs by name."""
@@ -86,6 +89,7 @@ _WORK = {
     Kind.LOOK: "sealed",
     Kind.SEALED: "sealed",
     Kind.STORE: "publish",
+    Kind.MONITOR: "monitor",
     Kind.RECORD: "deploy",
     Kind.DEPLOY: "deploy",
 }
@@ -155,6 +159,7 @@ def _accesses(kind: Kind, actions: Actions) -> "tuple[Access | None, ...]":
         Kind.LOOK: (actions.store,) if actions.sealed else (),
         Kind.SEALED: sealed,
         Kind.STORE: (actions.store,),
+        Kind.MONITOR: (actions.monitor,),
         Kind.RECORD: (actions.judge, actions.store),
         Kind.DEPLOY: (actions.store, actions.deploy),
     }
@@ -165,17 +170,17 @@ def _own_environment(kind: Kind, actions: Actions, *, needed: bool) -> str | Non
     """The environment whose secrets a job gets; a deployment has its own already."""
     if not needed or kind is Kind.DEPLOY:
         return None
-    match kind:
-        case Kind.JUDGE:
-            return actions.judge.environment if actions.judge else None
-        case Kind.EVALUATE:
-            return actions.evaluate.environment if actions.evaluate else None
-        case Kind.SEALED:
-            return actions.sealed.environment if actions.sealed else None
-        case Kind.STORE:
-            return actions.store.environment if actions.store else None
-        case _:
-            return SPEAKER
+    own: Mapping[Kind, JudgeAccess | EvaluateAccess | SealedAccess | StoreAccess | MonitorAccess | None] = {
+        Kind.JUDGE: actions.judge,
+        Kind.EVALUATE: actions.evaluate,
+        Kind.SEALED: actions.sealed,
+        Kind.STORE: actions.store,
+        Kind.MONITOR: actions.monitor,
+    }
+    if kind not in own:
+        return SPEAKER
+    access = own[kind]
+    return access.environment if access else None
 
 
 def _labels(runs_on: tuple[str, ...]) -> Any:

@@ -78,8 +78,10 @@ class Order:
     drivers: tuple[str, ...] = ()
     fetchers: tuple[str, ...] = ()
     sealed: tuple[str, ...] = ()  # drivers of sealed rows, which releases need besides
+    logs: tuple[str, ...] = ()  # drivers of what is logged in production
     folder: ConfigFolder = ROOT
     release: bool = False
+    monitor: bool = False
     watch: bool = False
 
 
@@ -103,6 +105,10 @@ def files(order: Order) -> dict[str, str]:
         callers[folder.release] = scaffold.release_workflow(
             actions=actions, drivers=tuple(sorted({*drivers, *order.sealed})), folder=folder
         )
+    if order.monitor:
+        callers[folder.monitor] = scaffold.monitor_workflow(
+            install=install, python=python, actions=actions, drivers=order.logs, folder=folder
+        )
     if order.watch:
         callers[folder.watch] = scaffold.watch_workflow(guard=guard, folder=folder)
     if order.form is Form.CALLERS:
@@ -124,6 +130,15 @@ def drivers(config: Config | None, *, sealed: bool = False) -> tuple[str, ...]:
     reached = {driver for place in places if place and (driver := driver_of(place))}
     own = {"metrics"} if any(metric.function for model in config.models for metric in model.metrics) else set()
     return tuple(sorted(own | reached | {*fetchers(config)}))
+
+
+def log_drivers(config: Config | None) -> tuple[str, ...]:
+    """The sets of packages that read what production logs, and compute live metrics of one's own."""
+    models = [model for model in (config.models if config else ()) if model.monitor]
+    places = [place for model in models if model.monitor for place in (model.monitor.requests, model.monitor.labels)]
+    reached = {driver for place in places if place and (driver := driver_of(place))}
+    own = {"metrics"} if any(metric.function for model in models for metric in model.metrics) else set()
+    return tuple(sorted(own | reached))
 
 
 def fetchers(config: Config | None) -> tuple[str, ...]:
