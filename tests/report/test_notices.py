@@ -322,6 +322,16 @@ def test_many_looks_say_what_decides_a_release_and_nothing_of_a_correction(seale
     assert not any(word in said.text for word in ("adjusted", "corrected", "widened"))
 
 
+def test_looks_over_many_pull_requests_are_said_without_stopping_anyone() -> None:
+    paths = [f"{look_folder(DIGEST)}{number}.77/{number:016x}.json" for number in range(1, 12)]
+    found = with_looks(looked_at(Outcome.FAIL), paths, (12, 77)).models[0]
+    (said,) = [each for each in found.notices if each.code is NoticeCode.MANY_LOOKS]
+    assert "12 models have been measured on these same rows, in 12 pull requests, 1 of them in this one" in said.text
+    assert (said.warning, found.another_look) == (False, AnotherLook.INFORMED)
+    alone = with_looks(looked_at(Outcome.FAIL), paths[:8], (12, 77)).models[0]
+    assert not [each for each in alone.notices if each.code is NoticeCode.MANY_LOOKS]
+
+
 def seed(number: int, file: int, value: float | None = 0.8) -> Evaluation:
     scores = () if value is None else (SCORE.model_copy(update={"value": value}),)
     return Evaluation(digest=f"sha256:{file:064x}", seed=number, scores=scores)

@@ -105,7 +105,7 @@ class NoticeCode(StrEnum):
     PARITY = "parity"
     WRONGLY_CERTAIN = "wrongly-certain"  # a log loss is made by rows whose class gets a probability of 0
     CLIPPED = "clipped"  # a log loss is of clipped probabilities
-    MANY_LOOKS = "many-looks"  # of one pull request at one holdout, so that its figures are optimistic
+    MANY_LOOKS = "many-looks"  # of one pull request, or of several, at one holdout, so that its figures are optimistic
     INEXACT = "inexact"  # features of integers that floating-point numbers take for others
     ROUNDING = "rounding"  # a regression's float32 answers are as far apart as its errors are large
     ASKED = "asked"  # a predictor answers: what held it, where it ran, and that its latency is not measured
