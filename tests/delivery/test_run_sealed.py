@@ -104,9 +104,13 @@ def test_what_is_not_shown_is_refused_and_counts_and_is_not_asked_twice(
     world.change(3000)
     assert ask(world).decision.reason is R.SEALED_NOT_SHOWN
     assert scored.counts == [0, 1, 2]
+    header, *rows = (vault.folder / "sealed.csv").read_text().splitlines()
+    vault.write("\n".join((f"{header},z", *(f"{row},1" for row in rows))))  # and with a column more
+    ask(world)
+    assert scored.counts == [0, 1, 2, 3]
     vault.hold(seed=78)
     assert ask(world).decision.reason is R.RELEASABLE
-    assert scored.counts == [0, 1, 2, 0]
+    assert scored.counts == [0, 1, 2, 3, 0]
 
 
 def _turned(vault: Vault) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
+from random import Random
 from typing import Any
 
 import pytest
@@ -22,6 +23,75 @@ def prints(numbers: Iterable[int], secret: bytes = b"k" * 40) -> Fingerprint:
     rows = frozenset(number.to_bytes(8, "big") for number in numbers)
     whole = sha256(b"".join(sorted(rows))).hexdigest()
     return Fingerprint(secret=secret, whole=f"sha256:{whole}", rows=rows)
+
+
+def table(columns: dict[str, list[int]], secret: bytes = b"k" * 40) -> Fingerprint:
+    """Rows of columns."""
+
+    def over(views: Sequence[Collection[str]]) -> list[frozenset[bytes]]:
+        rows = [
+            zip(*([f"{name}={each}" for each in columns[name]] for name in sorted(view)), strict=True) for view in views
+        ]
+        return [frozenset(sha256("|".join(row).encode()).digest()[:8] for row in view) for view in rows]
+
+    (rows,) = over([columns])
+    whole = sha256(b"".join(sorted(rows))).hexdigest()
+    return Fingerprint(secret=secret, whole=f"sha256:{whole}", rows=rows, columns=tuple(columns), over=over)
+
+
+def drawn(seed: int, rows: int = 1000) -> dict[str, list[int]]:
+    draw = Random(seed)  # noqa: S311 - rows of a test
+    return {name: [draw.randrange(most) for _ in range(rows)] for name, most in SIZES.items()} | {"id": [*range(rows)]}
+
+
+SIZES = {"a": 10**6, "b": 10**6, "c": 10**6, "town": 5, "y": 2}
+ROWS = drawn(1)
+SHUFFLED = Random(5).sample(ROWS["a"], len(ROWS["a"]))  # noqa: S311
+LIKE = {
+    "a constant column more": ROWS | {"z": [0] * 1000},
+    "twenty columns more": ROWS | {f"z{at}": [at] * 1000 for at in range(20)},
+    "a shuffled column more": ROWS | {"z": SHUFFLED},
+    "another column in the place of one": ROWS | {"a": SHUFFLED},
+    "a column less": {name: values for name, values in ROWS.items() if name != "b"},
+    "a column called otherwise": {name.replace("b", "q"): values for name, values in ROWS.items()},
+    "another order": {name: ROWS[name][::-1] for name in reversed(ROWS)},
+    "a third of the rows, a column more": {n: v[:333] for n, v in ROWS.items()} | {"z": [0] * 333},
+}
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_rows_are_known_by_what_is_left_of_their_columns(name: str) -> None:
+    old = look(1, "not-shown", table(ROWS))
+    assert table(LIKE[name]).is_like(old)
+    assert refused([old, MINE], MINE, table(LIKE[name])) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"z": [0] * 1000}])
+def test_other_rows_are_others_though_they_are_counted_alike(more: dict[str, list[int]]) -> None:
+    assert not table(drawn(2) | more).is_like(look(1, "not-shown", table(ROWS)))
+    assert not table(drawn(2)).is_like(look(1, "not-shown", table(ROWS | more)))
+
+
+def test_few_values_make_no_rows_alike_over_a_part_of_their_columns() -> None:
+    few = {name: [each % 3 for each in values] for name, values in drawn(3, 200).items()}
+    others = {name: [each % 3 + 3 for each in values] for name, values in drawn(4, 200).items()}
+    assert not table(others | {"id": few["id"]}).is_like(look(1, "not-shown", table(few)))
+
+
+def test_views_of_the_ledger_tell_nothing_without_the_key_and_whoever_spoils_them_gains_nothing() -> None:
+    entry = look(1, "not-shown", table(ROWS))
+    assert entry.views is not None
+    raw = base64.b64decode(entry.views)
+    sketched = base64.b64decode(entry.sketch)
+    assert len(set(raw)) == 256
+    assert raw[:64] != sketched[:64]
+    again = look(2, "not-shown", table(ROWS))
+    assert again.views is not None
+    assert raw[:64] != base64.b64decode(again.views)[:64]  # no two have one stream
+    for spoilt in ("", "AAAA", entry.views[:400]):
+        assert table(drawn(2)).is_like(entry.model_copy(update={"views": spoilt}))
+    assert not table(drawn(2)).is_like(entry.model_copy(update={"views": None}))  # as looks of before are
+    assert read_files(files_of([entry])).entries == (entry,)
 
 
 OLD, NEW, OTHER = prints(range(5000)), prints(range(5000, 10_000)), prints(range(5000), b"o" * 40)
@@ -44,7 +114,7 @@ def look(sequence: int, state: Any = "asked", of: Fingerprint | None = None, **c
     entry = SealedEntry(**(fields | changes))
     if of is None:
         return entry
-    known = {"content": of.content, "key": of.key, "sketch": of.sketch(entry)}
+    known = of.known(entry)
     return entry.model_copy(update={name: value for name, value in known.items() if name not in changes})
 
 

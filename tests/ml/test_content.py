@@ -194,3 +194,12 @@ def test_the_share_of_rows_that_are_among_others(rows: list[int], others: list[i
 
 def test_an_empty_table_has_a_content() -> None:
     assert digest(pl.DataFrame({"a": []}, schema={"a": pl.Int64})) == digest(pl.DataFrame())
+
+
+def test_rows_over_some_of_their_columns_are_those_of_a_table_without_the_others() -> None:
+    wide = TABLE.with_columns(more=pl.lit(1)).with_row_index("Unnamed: 0").lazy()
+    columns = content.valued_columns(wide)
+    assert columns == (*TABLE.columns, "more")
+    whole, less = content.partial_digests(wide, [TABLE.columns, ["age", "more"]])
+    assert whole.tolist() == np.unique(content.row_digests(TABLE.lazy())).tolist()
+    assert less.tolist() == np.unique(content.row_digests(wide.select("more", "age"))).tolist()

@@ -175,7 +175,7 @@ class _Opened:
     gates: list[tuple[Gate, Metric]]
     rows: SealedRows
     files: tuple[Path, ...]
-    known: dict[str, str]  # what the ledger may have of the rows
+    known: dict[str, str | None]  # what the ledger may have of the rows
     earlier: SealedEntry | None  # the look that asked the very same
     refused: int  # how many earlier looks at these rows did not pass
     spent: bool
@@ -224,7 +224,9 @@ class _Look:
         rule = rule_on(self._rule(model, config), gates)
         rows = open_rows(rule, model.data.sealed)
         looks = sealed_looks(self.context.entries("sealed"))
-        prints = Fingerprint(secret=secret.encode(), whole=rows.whole, rows=rows.rows)
+        prints = Fingerprint(
+            secret=secret.encode(), whole=rows.whole, rows=rows.rows, columns=rows.columns, over=rows.over
+        )
         count = refused(looks, self.look, prints, config.sealed_elsewhere(model))
         return _Opened(
             look=self.look,
@@ -232,7 +234,7 @@ class _Look:
             gates=gates,
             rows=rows,
             files=files,
-            known={"content": prints.content, "key": prints.key, "sketch": prints.sketch(self.look)},
+            known=prints.known(self.look),
             earlier=answered([each for each in looks if each.model == model.name], self.look, prints),
             refused=count,
             spent=level_after(count) is None,

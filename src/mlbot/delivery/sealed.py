@@ -7,7 +7,7 @@ rows' digests, both made with a key that the sealed data's environment alone has
 import base64
 import hashlib
 import hmac
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -29,6 +29,12 @@ SHARED = 0.1
 _SAMPLE = 1024  # digests of a sample; the share is known to one point then
 _BYTES = 8  # of a row's digest
 
+_PARTS = 4  # of the columns, by a digest of their names that only the key makes
+_PART_SAMPLE = 256  # the share is known to two points then
+_TELLING = 0.98
+"""The share of rows that are unlike each other over a part of their columns: where more are alike, others are too."""
+_MOST_COLUMNS = 4000
+
 
 Cause = Literal["key", "bytes", "driver", "address", "form", "fault"]
 """Why nothing was looked at: decided before a model was asked, from what no model changes."""
@@ -43,6 +49,7 @@ class SealedAnswer(Record):
     content: Digest | None = None
     key: Digest | None = None
     sketch: str = ""
+    views: str | None = None
     replays: str | None = None
 
     @classmethod
@@ -63,6 +70,9 @@ class Fingerprint:
     secret: bytes
     whole: Digest  # of all rows
     rows: Collection[bytes]  # digests of them, each once
+    columns: tuple[str, ...] = ()
+    over: Callable[[Sequence[Collection[str]]], Sequence[Collection[bytes]]] | None = None
+    """The rows' digests over sets of columns alone, each once."""
 
     @cached_property
     def _key(self) -> bytes:
@@ -70,7 +80,31 @@ class Fingerprint:
 
     @cached_property
     def _keyed(self) -> frozenset[bytes]:
-        return frozenset(hashlib.blake2b(row, key=self._key, digest_size=_BYTES).digest() for row in self.rows)
+        return self._keyed_of(self.rows)
+
+    def _keyed_of(self, rows: Collection[bytes]) -> frozenset[bytes]:
+        return frozenset(hashlib.blake2b(row, key=self._key, digest_size=_BYTES).digest() for row in rows)
+
+    @cached_property
+    def _names(self) -> dict[bytes, str]:
+        """The columns by what the ledger has of their names."""
+        return {self._mac(b"column", name.encode())[:_BYTES]: name for name in self.columns}
+
+    @cached_property
+    def _seen(self) -> dict[frozenset[str], frozenset[bytes]]:
+        return {}
+
+    def _over(self, views: Sequence[frozenset[str]]) -> list[frozenset[bytes]]:
+        """The keyed digests of the rows over sets of columns; what was asked before is not read again."""
+        new = [view for view in dict.fromkeys(views) if view not in self._seen]
+        if new and self.over is not None:
+            self._seen.update(zip(new, map(self._keyed_of, self.over(new)), strict=True))
+        return [self._seen[view] for view in views]
+
+    def known(self, look: SealedEntry) -> dict[str, str | None]:
+        """What the ledger may have of the rows, for one look."""
+        views = self.views(look)
+        return {"content": self.content, "key": self.key, "sketch": self.sketch(look), "views": views}
 
     @property
     def key(self) -> Digest:
@@ -88,29 +122,75 @@ class Fingerprint:
         plain = len(self._keyed).to_bytes(_BYTES, "big") + b"".join(sample)
         return base64.b64encode(self._crypt(plain.ljust(_LENGTH, b"\0"), look)).decode()
 
+    def views(self, look: SealedEntry) -> str | None:
+        """The columns, and a sample of the rows over all of them but each part, encrypted for one look."""
+        if self.over is None or not 1 < len(self.columns) <= _MOST_COLUMNS:
+            return None
+        names = sorted(self._names)
+        plain = len(names).to_bytes(_BYTES, "big") + b"".join(names)
+        for part in range(_PARTS):
+            # Over columns that tell few rows apart any others are alike, so nothing is written of these.
+            some = sorted(self._over([self._left(names, part)])[0]) if self._tells(names, part) else []
+            sample = b"".join(some[:_PART_SAMPLE]).ljust(_BYTES * _PART_SAMPLE, b"\0")
+            plain += len(some).to_bytes(_BYTES, "big") + sample
+        return base64.b64encode(self._crypt(plain, look, b"views")).decode()
+
+    def _left(self, names: Sequence[bytes], *parts: int) -> frozenset[str]:
+        """The columns without those of some parts; they are dealt out in the order of what the key makes of names."""
+        return frozenset(self._names[each] for at, each in enumerate(names) if at % _PARTS not in parts)
+
+    def _tells(self, names: Sequence[bytes], part: int) -> bool:
+        """Whether these rows are unlike each other without a part of the columns, and without any other part too.
+
+        For where one column alone tells them apart it may be a counter, and any rows are counted alike.
+        """
+        views = [self._left(names, part, other) for other in range(_PARTS)]
+        return all(len(rows) >= _TELLING * len(self.rows) > 0 for rows in self._over(views))
+
     def is_like(self, other: SealedEntry) -> bool:
-        """Whether the rows of an older look are these, or more than a tenth of these; also where nobody can tell."""
+        """Whether the rows of an older look are these, or more than a tenth of these; also where nobody can tell.
+
+        Rows are the same with a column more, or with another one in its place: else each look would be the first.
+        """
         if other.key != self.key or other.content is None:
             return True
-        return other.content == self.content or self._shared(other) > SHARED
+        if other.content == self.content or self._shared(other, self._keyed) > SHARED:
+            return True
+        return other.views is not None and self.over is not None and self._is_like_in_part(other)
 
-    def _shared(self, other: SealedEntry) -> float:
-        """The share of these rows that an older look had as well."""
-        try:
-            raw = base64.b64decode(other.sketch, validate=True)
-        except ValueError:  # whoever may write to the ledger may write anything
-            raw = b""
-        if len(raw) != _LENGTH or not self._keyed:
-            return 1.0
-        plain = self._crypt(raw, other)
+    def _is_like_in_part(self, other: SealedEntry) -> bool:
+        plain = self._crypt(_decoded(other.views or ""), other, b"views")
         count = int.from_bytes(plain[:_BYTES], "big")
-        sample = [plain[at : at + _BYTES] for at in range(_BYTES, _BYTES * (1 + min(count, _SAMPLE)), _BYTES)]
-        found = sum(each in self._keyed for each in sample)
-        return found / max(1, len(sample)) * count / len(self._keyed)
+        if len(plain) != _BYTES * (1 + count + _PARTS * (1 + _PART_SAMPLE)):
+            return True  # nobody can tell
+        names = _cut(plain[_BYTES : _BYTES * (1 + count)])
+        if self._has(names):
+            (rows,) = self._over([self._left(names)])
+            if self._shared(other, rows) > SHARED:
+                return True
+        size, rest = _BYTES * (1 + _PART_SAMPLE), plain[_BYTES * (1 + count) :]
+        for part in range(_PARTS):
+            sample = rest[size * part : size * (part + 1)]
+            left = [each for at, each in enumerate(names) if at % _PARTS != part]
+            if any(sample[:_BYTES]) and self._has(left) and self._tells(names, part):
+                (rows,) = self._over([self._left(names, part)])
+                if _share(sample, rows, _PART_SAMPLE) > SHARED:
+                    return True
+        return False
 
-    def _crypt(self, text: bytes, look: SealedEntry) -> bytes:
+    def _has(self, names: Collection[bytes]) -> bool:
+        return set(names) <= self._names.keys()
+
+    def _shared(self, other: SealedEntry, rows: Collection[bytes]) -> float:
+        """The share of rows, these or what is left of them over some columns, that an older look had as well."""
+        raw = _decoded(other.sketch)
+        if len(raw) != _LENGTH or not rows:
+            return 1.0
+        return _share(self._crypt(raw, other), rows, _SAMPLE)
+
+    def _crypt(self, text: bytes, look: SealedEntry, what: bytes = b"") -> bytes:
         """A text with a stream that only the key makes, another one for each look; twice gives the text again."""
-        name = f"{look.model}/{look.id}".encode()
+        name = b"\0".join(filter(None, (f"{look.model}/{look.id}".encode(), what)))
         blocks = (self._mac(b"stream", name, at.to_bytes(_BYTES, "big")) for at in range(-(-len(text) // 32)))
         return bytes(a ^ b for a, b in zip(text, b"".join(blocks), strict=False))
 
@@ -122,6 +202,24 @@ class Fingerprint:
 
 
 _LENGTH = _BYTES * (1 + _SAMPLE)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:  # whoever may write to the ledger may write anything
+        return b""
+
+
+def _cut(digests: bytes) -> list[bytes]:
+    return [digests[at : at + _BYTES] for at in range(0, len(digests), _BYTES)]
+
+
+def _share(sample: bytes, rows: Collection[bytes], most: int) -> float:
+    """The share of rows that others had, of which there is a count and a sample."""
+    count = int.from_bytes(sample[:_BYTES], "big")
+    some = _cut(sample[_BYTES : _BYTES * (1 + min(count, most))])
+    return sum(each in rows for each in some) / max(1, len(some)) * count / len(rows)
 
 
 def refused(

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from mlbot.lib.record import Digest
 from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mlbot.judging.run_measure import MetricPlan, Rows
     from mlbot.ml.holdout import HoldoutData, Source
     from mlbot.ml.scoring import Scored
@@ -31,6 +33,15 @@ class SealedRows:
     holdout: "HoldoutData"
     whole: Digest  # of all rows, whatever the file's form
     rows: frozenset[bytes]  # their digests
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What makes up a row."""
+        return self.holdout.columns
+
+    def over(self, views: Sequence[Collection[str]]) -> list[frozenset[bytes]]:
+        """The rows' digests over some of their columns alone."""
+        return [_as_bytes(rows) for rows in self.holdout.partial_digests(views)]
 
 
 class NoDriverError(Exception):
@@ -73,8 +84,12 @@ def open_rows(rule: Rule, address: str) -> SealedRows:
     return SealedRows(
         holdout=found,
         whole=content_digest(rows),
-        rows=frozenset(int(row).to_bytes(8, "big") for row in rows),
+        rows=_as_bytes(rows),
     )
+
+
+def _as_bytes(rows: "Iterable[np.uint64]") -> frozenset[bytes]:
+    return frozenset(int(row).to_bytes(8, "big") for row in rows)
 
 
 def is_passed(

@@ -362,6 +362,7 @@ _SEALED: tuple[SealedState, ...] = ("asked", "void", "spent", "pass", "not-shown
 """Where one look's entries contradict each other, the later in this row is believed."""
 
 MOST_SKETCH = 16_384
+MOST_VIEWS = 65_536
 
 
 class SealedEntry(_OfModel):
@@ -381,6 +382,8 @@ class SealedEntry(_OfModel):
     key: Digest | None = None  # which key that was
     sketch: Annotated[str, StringConstraints(max_length=MOST_SKETCH, pattern=r"^[A-Za-z0-9+/=]*$")] = ""
     """A sample of the rows' digests, encrypted with that key, so that other rows can be compared with these."""
+    views: Annotated[str, StringConstraints(max_length=MOST_VIEWS, pattern=r"^[A-Za-z0-9+/=]*$")] | None = None
+    """The same over parts of their columns, so that rows with a column more, or another one, are known again."""
     replays: Annotated[str, StringConstraints(max_length=100, pattern=r"^[A-Za-z0-9.-]+$")] | None = None
     """The earlier look that asked the very same, whose answer it is: nothing was looked at."""
     actor: Actor
@@ -701,7 +704,12 @@ _OF_JUDGED = frozenset(
 )
 
 LATER: Mapping[Kind, frozenset[str]] = MappingProxyType(
-    {"verdict": _OF_JUDGED, "waiver": _OF_JUDGED, "release": frozenset({"origin", "file", "sealed"})}
+    {
+        "verdict": _OF_JUDGED,
+        "waiver": _OF_JUDGED,
+        "release": frozenset({"origin", "file", "sealed"}),
+        "sealed": frozenset({"views"}),
+    }
 )
 """Fields that a kind got when ledgers were in use already. Left out of the JSON where they are None, so that what was
 written before is still what would be written now; a field that joins a kind later joins its set too."""

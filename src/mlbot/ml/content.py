@@ -8,7 +8,7 @@ It is made of numpy's integers and of blake2b, for polars' own hashes may change
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -49,6 +49,25 @@ def row_digests(frame: pl.LazyFrame) -> Rows:
     batches = frame.collect_batches(chunk_size=_BATCH_ROWS, lazy=True, engine="streaming")
     found = [_rows(batch) for batch in batches]
     return np.sort(np.concatenate(found)) if found else np.empty(0, np.uint64)
+
+
+def partial_digests(frame: pl.LazyFrame, views: Sequence[Collection[str]]) -> list[Rows]:
+    """The digests of a table's rows over some of its columns alone, for several such sets in one reading."""
+    every = sorted({name for view in views for name in view})
+    found: list[list[Rows]] = [[] for _ in views]
+    for batch in frame.select(every).collect_batches(chunk_size=_BATCH_ROWS, lazy=True, engine="streaming"):
+        cells = {column.name: _named(_cells(column), column.name) for column in batch.iter_columns()}
+        for view, parts in zip(views, found, strict=True):
+            total = np.zeros(batch.height, np.uint64)
+            for name in view:
+                total += cells[name]
+            parts.append(_mixed(total))
+    return [np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64) for parts in found]
+
+
+def valued_columns(frame: pl.LazyFrame) -> tuple[str, ...]:
+    """The columns that make up a row's digest."""
+    return tuple(name for name in frame.collect_schema() if name not in _INDEX)
 
 
 def content_digest(rows: Rows) -> Digest:

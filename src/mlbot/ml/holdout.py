@@ -25,7 +25,7 @@ from mlbot.errors import MlbotError, driven
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Reason
 from mlbot.ml import frames, protocol
-from mlbot.ml.content import content_digest, row_digests
+from mlbot.ml.content import content_digest, partial_digests, row_digests, valued_columns
 from mlbot.ml.frames import CHUNK, Nameless, is_text
 from mlbot.ml.protocol import Column, Expected, Feature, Kind, did_you_mean, listed, plain_label, printable, quoted
 from mlbot.ml.times import read_series
@@ -397,6 +397,16 @@ class HoldoutData:
         """The digests of all its rows, with every column that the file has."""
         with self._table.reading():
             return row_digests(self._table.frame)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that make up its rows' digests."""
+        return valued_columns(self._table.frame)
+
+    def partial_digests(self, views: Sequence[Collection[str]]) -> list[npt.NDArray[np.uint64]]:
+        """The digests of its rows over some columns alone, each once."""
+        with self._table.reading():
+            return partial_digests(self._table.frame, views)
 
     def whole(self) -> pl.DataFrame:
         """All features as a predictor gets them, in the file's order."""
