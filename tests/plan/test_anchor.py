@@ -176,6 +176,16 @@ CASES: list[tuple[str, tuple[VerdictEntry | ReleaseEntry, ...], tuple[int, str] 
         (0, FIRST),
     ),
     (
+        "what asked a provisional model: it does not begin at itself",
+        (verdict(0, provisional=True), verdict(1, asked(0)), verdict(2, asked(0))),
+        (0, FIRST),
+    ),
+    (
+        "what asked a model that the ledger has no more begins at the oldest that is there, not at itself",
+        (verdict(1), verdict(2, asked(0)), verdict(3, asked(0))),
+        (1, FIRST),
+    ),
+    (
         "a ledger that lost its oldest entries begins again at the oldest that is there",
         (verdict(3, asked(0)), verdict(4, asked(0))),
         (3, FIRST),

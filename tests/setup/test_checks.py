@@ -391,6 +391,15 @@ def test_how_many_sealed_rows_it_takes(gates: str, address: str | None, what: st
     assert found == [] if what is None else what in " ".join(found)
 
 
+@pytest.mark.parametrize(("there", "said"), [(False, ["no workflow makes releases"]), (True, [])])
+def test_sealed_rows_without_releases_are_said_to_be_asked_by_nobody(said: list[str], *, there: bool) -> None:
+    """No environment is named, so that no other advice asks for the workflow."""
+    text = tiny.CONFIG.replace("target: y", "target: y\n      sealed: s3://vault/s.csv")
+    found = list(check_release(parse_config(load(text, "mlbot.yaml")), there=there))
+    assert [each.code for each in found] == ["sealed-rows"] * len(said)
+    assert all(words in each.what for words, each in zip(said, found, strict=True))
+
+
 @pytest.mark.parametrize(
     ("facts", "severity", "words"),
     [

@@ -63,7 +63,7 @@ def anchors_of(
 
     `before` is a commit of the branch that is judged itself: only what was there before it counts.
     """
-    past = [each for each in history.usable_of(model, before=before) if not each.provisional]
+    past = history.usable_of(model, before=before)
     first = history.last_usable(model, before=before)
     versions = dict[tuple[Digest, Digest | None], str]()
     for each in final_releases(known, model):
@@ -108,9 +108,13 @@ def _held(
     seen: dict[Digest, VerdictEntry] = {}
     for entry in past:
         seen[entry.key] = entry
+        if entry.provisional:  # it may be asked, and asks none: its rules were nobody's yet
+            continue
         asked = next((each for each in entry.anchors or () if each.gate == gate), None)
         if asked is not None:
-            held = _after(held or _Held(seen.get(asked.key, entry), Since.FIRST), asked, entry, seen)
+            # Of one that the ledger lost the oldest takes the place: a candidate is no anchor of its own.
+            oldest = next(iter(seen.values()))
+            held = _after(held or _Held(seen.get(asked.key, oldest), Since.FIRST), asked, entry, seen)
         # A release is the anchor of what was gated before it: of a gate that is newer nobody knows what it may lose.
         if held is not None and (entry.key, entry.digest) in versions and held.entry.key != entry.key:
             held = _Held(entry, Since.RELEASED, held.entry.key)

@@ -448,8 +448,9 @@ def check_release(config: Config | None, folder: ConfigFolder = ROOT, *, there: 
             where = f"{CONFIG_FILE}: environments.{each.name}.target"
             yield finding("target-in-checkout", where, target=each.target)
         yield from _endpoint(each, config)
-    for model in config.models if config and environments else ():
-        yield from _sealed(model)
+    for model in config.models if config else ():
+        if environments or model.data.sealed is not None:
+            yield from _sealed(model, unasked=not (there or environments))
 
 
 def _endpoint(environment: EnvironmentConfig, config: Config | None) -> Iterator[Finding]:
@@ -468,8 +469,8 @@ _USUAL_MARGIN = 0.01
 _FIRST_LOOK = (0.975, 0.8)  # one less the level of a first look, and how often a model as good is to pass
 
 
-def _sealed(model: Model) -> Iterator[Finding]:
-    """Releases whose wrong passes nothing bounds, and sealed rows of which a first release can be asked nothing."""
+def _sealed(model: Model, *, unasked: bool) -> Iterator[Finding]:
+    """Releases whose wrong passes nothing bounds, and sealed rows on which none is asked, or the first nothing."""
     where = f"{CONFIG_FILE}: models.{model.name}.data.sealed"
     if model.evaluate is not None:
         return
@@ -478,7 +479,10 @@ def _sealed(model: Model) -> Iterator[Finding]:
         margin = min(margins, default=_USUAL_MARGIN)
         rows = math.ceil(_DIFFERING * (sum(map(NormalDist().inv_cdf, _FIRST_LOOK)) / margin) ** 2)
         yield finding("sealed-rows", where, case="none", model=model.name, rows=f"{rows:,}", margin=f"{margin:g}")
-    elif not asked_gates(model, baseline=False):
+        return
+    if unasked:
+        yield finding("sealed-rows", where, case="unasked", model=model.name)
+    if not asked_gates(model, baseline=False):
         yield finding("sealed-rows", where, case="first", model=model.name)
 
 
