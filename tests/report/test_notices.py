@@ -13,7 +13,15 @@ from mlbot.ledger.entries import Environment, SeedCount
 from mlbot.ledger.queries import look_folder
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Parity, Training
-from mlbot.report.notices import data_changes, look_folders, model_notices, param_changes, run_notices, with_looks
+from mlbot.report.notices import (
+    data_changes,
+    look_folders,
+    model_notices,
+    param_changes,
+    renamed_notices,
+    run_notices,
+    with_looks,
+)
 from mlbot.report.report import AnotherLook, MetricInfo, ModelReport, NoticeCode, Report, SliceInfo
 from mlbot.verdict.decide import Evidence
 from mlbot.verdict.seeds import Seeds
@@ -320,6 +328,27 @@ def test_many_looks_say_what_decides_a_release_and_nothing_of_a_correction(seale
     assert ("only the sealed rows" in said.text, "no sealed rows" in said.text) == (sealed is not None, sealed is None)
     assert "optimistic" in said.text or "better than the truth" in said.text
     assert not any(word in said.text for word in ("adjusted", "corrected", "widened"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"name": "churn-2"}, True),
+        ({"name": "churn-2", "task": Task.REGRESSION}, False),
+        ({"name": "churn-2", "data": Data(holdout="other.csv", target="y")}, False),
+        ({}, False),
+    ],
+)
+def test_a_model_under_another_name_is_said_to_be_compared_with_nothing(
+    changes: dict[str, object], *, named: bool
+) -> None:
+    old = head().model_copy(update={"name": "churn"})
+    new = old.model_copy(update=changes)
+    found = list(renamed_notices(Config(models=(old,)), Config(models=(new,))))
+    assert [each.code for each in found] == [NoticeCode.RENAMED] * named
+    assert all("churn-2 (churn): this is a new name" in each.text for each in found)
+    assert not list(renamed_notices(Config(models=(old,)), Config(models=(old, new.model_copy(update={"name": "b"})))))
+    assert not list(renamed_notices(None, Config(models=(new,))))
 
 
 def test_looks_over_many_pull_requests_are_said_without_stopping_anyone() -> None:

@@ -45,6 +45,7 @@ from mlbot.report.notices import (
     model_notices,
     param_changes,
     production,
+    renamed_notices,
     run_notices,
 )
 from mlbot.report.report import Curves, History, ModelReport, Notice, Report, Side, SliceInfo
@@ -1028,6 +1029,6 @@ def report_of(
         verdict=verdict,
         models=(*judged, *without),
         unchanged=planning.plan.unchanged,
-        notices=(*notices, *run_notices(planning.plan)),
+        notices=(*notices, *run_notices(planning.plan), *renamed_notices(configs.base or configs.policy, configs.head)),
         **more,
     )

@@ -45,6 +45,26 @@ def run_notices(plan: Plan) -> tuple[Notice, ...]:
     return tuple(_run_notices(plan))
 
 
+def renamed_notices(before: Config | None, head: Config) -> Iterator[Notice]:
+    """The models that are new and may be ones that are gone: nothing compares them with these."""
+    known = {model.name: model for model in before.models} if before else {}
+    gone = [model for name, model in known.items() if head.model(name) is None]
+    pairs = [
+        f"{new.name} ({old.name})"
+        for new in head.models
+        if new.name not in known
+        for old in gone
+        if _answers(new) == _answers(old)
+    ]
+    if pairs:
+        yield notice(NoticeCode.RENAMED, warning=True, models=pairs)
+
+
+def _answers(model: Model) -> tuple[Task, str, tuple[str, ...]]:
+    """What a model is to answer; another one that does is probably the same under another name."""
+    return model.task, model.data.holdout, model.data.targets
+
+
 def model_notices(
     report: ModelReport, evidence: Evidence, head: Model | None, known: Sequence[Entry] = ()
 ) -> tuple[Notice, ...]:

@@ -93,6 +93,7 @@ class NoticeCode(StrEnum):
     FEW_OF_A_CLASS = "few-of-a-class"  # so few rows of one class that what rests on them is rough
     UNVERIFIED_CLAIM = "unverified-claim"  # the training printed a metric; the judge measured it itself
     PROVISIONAL = "provisional"
+    RENAMED = "renamed"  # a new model is to answer what one answered that is gone, and is compared with nothing
     NEVER_JUDGED = "never-judged"  # nothing of a model changed, and no verdict on it is known
     NO_BASELINE = "no-baseline"
     BEHIND = "behind"
