@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.data.diff import Hashes, by_content, by_key, doubles, members, repeated
+from mlbot.data.diff import Hashes, RowDiff, by_content, by_key, copies, members, multiplied, repeated
 
 ROWS = st.lists(st.integers(0, 8), max_size=30)
 
@@ -31,6 +31,7 @@ def test_a_key_tells_rows_apart(before: dict[int, int], after: dict[int, int]) -
     keys = list(before), list(after)
     then, now = (hashes([key * 100 + value for key, value in each.items()]) for each in (before, after))
     found = by_key(then, now, hashes(keys[0]), hashes(keys[1]))
+    assert isinstance(found, RowDiff)
     assert {keys[1][at] for at in np.flatnonzero(found.added)} == after.keys() - before.keys()
     assert {keys[0][at] for at in np.flatnonzero(found.removed)} == before.keys() - after.keys()
     changed = {key for key in before.keys() & after.keys() if before[key] != after[key]}
@@ -43,7 +44,24 @@ def test_a_key_tells_rows_apart(before: dict[int, int], after: dict[int, int]) -
 def test_members_and_repeated_rows(rows: list[int], others: list[int]) -> None:
     assert members(hashes(rows), hashes(others)).tolist() == [row in others for row in rows]
     assert repeated(hashes(rows)).tolist() == [rows.count(row) > 1 for row in rows]
-    assert doubles(hashes(rows)) == sum(rows.count(row) > 1 for row in rows)
+    shared, more = multiplied(hashes(rows))
+    assert (shared, more) == (sum(rows.count(row) > 1 for row in rows), len(rows) - len(set(rows)))
+    keyed = by_key(hashes(others), hashes(rows), hashes(others), hashes(rows))
+    if isinstance(keyed, int):
+        assert keyed == max(multiplied(hashes(each))[0] for each in (rows, others))
+    else:
+        assert max(Counter(rows).values(), default=0) < 2
+
+
+@given(ROWS, ROWS)
+def test_copies_are_what_comes_once_more(before: list[int], more: list[int]) -> None:
+    after = [*before, *more]
+    new = np.arange(len(after)) >= len(before)
+    old, again = copies(new, hashes(after), hashes(before))
+    assert [after[at] for at in old] == [row for row in more if row in before]
+    assert len(again) == sum(count - 1 for row, count in Counter(more).items() if row not in before)
+    assert new[old].all()
+    assert new[again].all()
 
 
 @pytest.mark.parametrize(("after", "new"), [([5, 6, 5, 7], [2, 3]), ([7, 5, 5, 6], [0, 2])])

@@ -116,6 +116,8 @@ def copied(new: Mask, after: diff.Hashes, before: diff.Hashes) -> Iterator[Findi
     """Added rows that were there already, and those that are another added row; both by features and labels."""
     rows = int(new.sum())
     old, again = diff.copies(new, after, before)
+    if not (old.size or again.size):
+        return
     shared, more = diff.multiplied(before)
     # Twice as many rows have two alike twice as often.
     twice = more * max(1.0, rows / max(1, before.size))

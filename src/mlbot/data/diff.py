@@ -40,10 +40,15 @@ def by_content(before: Hashes, after: Hashes) -> RowDiff:
     return RowDiff(added=surplus(after, before), removed=surplus(before, after), changed=_NONE, was=_NONE)
 
 
-def by_key(before: Hashes, after: Hashes, keys_before: Hashes, keys_after: Hashes) -> RowDiff:
-    """The difference of rows that a unique key tells apart; the first two are hashes of all that a row holds."""
+def by_key(before: Hashes, after: Hashes, keys_before: Hashes, keys_after: Hashes) -> RowDiff | int:
+    """The difference of rows that a unique key tells apart; the first two are hashes of all that a row holds.
+
+    Where rows share a key it is how many do, at most, in one of the two.
+    """
     order_before, order_after = np.argsort(keys_before), np.argsort(keys_after)
     known, asked = keys_before[order_before], keys_after[order_after]
+    if repeated := max(_alike(known)[0], _alike(asked)[0]):
+        return repeated
     at = np.searchsorted(known, asked)
     at[at == known.size] = 0  # any row: its key is another one
     there = known[at] == asked if known.size else np.zeros(asked.size, dtype=bool)
@@ -99,16 +104,16 @@ def repeated(rows: Hashes) -> Mask:
     return found
 
 
-def doubles(rows: Hashes) -> int:
-    """How many rows share their hash with another one."""
-    return multiplied(rows)[0]
-
-
 def multiplied(rows: Hashes) -> tuple[int, int]:
     """How many rows share their hash with another one, and how many of these are not the first of their kind."""
-    ordered = np.sort(rows)
+    return _alike(np.sort(rows))
+
+
+def _alike(ordered: Hashes) -> tuple[int, int]:
     same = ordered[1:] == ordered[:-1]
-    return (int((np.append(same, False) | np.append(False, same)).sum()) if rows.size > 1 else 0), int(same.sum())
+    if not same.any():
+        return 0, 0
+    return int((np.append(same, False) | np.append(False, same)).sum()), int(same.sum())
 
 
 def copies(new: Mask, after: Hashes, before: Hashes) -> tuple[Indices, Indices]:

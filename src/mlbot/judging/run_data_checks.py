@@ -310,9 +310,10 @@ class _Checking:
         now, then = self.hashing.of(after, sets), self.hashing.of(before, sets)
         if not common:  # no row is one of before
             then[0] += 1
-        repeated = max(diff.doubles(now[3]), diff.doubles(then[3])) if key else 0
-        taken = () if repeated else key
-        rows = diff.by_key(then[0], now[0], then[3], now[3]) if taken else diff.by_content(then[0], now[0])
+        keyed = diff.by_key(then[0], now[0], then[3], now[3]) if key else 0
+        rows = diff.by_content(then[0], now[0]) if isinstance(keyed, int) else keyed
+        repeated = keyed if isinstance(keyed, int) else 0
+        taken = key if isinstance(keyed, RowDiff) else ()
         cells = self._cells(before, after, rows, [name for name in common if name not in key])
         made = FileDiff(
             part=versions.part,
