@@ -263,3 +263,12 @@ def test_what_was_made_elsewhere_is_named_and_has_no_training() -> None:
     both = training(report.model_copy(update={"candidate_training": (brought,)}))
     assert "| baseline |" in both
     assert "| candidate |" not in both
+
+
+@pytest.mark.parametrize(("path", "said"), [("data/train.csv", False), ("s3://acme/train.parquet", True)])
+def test_data_behind_a_url_are_said_not_to_be_compared(path: str, *, said: bool) -> None:
+    report = samples.passing()
+    model = report.models[0].model_copy(update={"data_changes": (path,)})
+    text = markdown(report.model_copy(update={"models": (model, *report.models[1:])}))
+    assert f"Data files that differ: `{path}`." in text
+    assert ("What is behind a URL was not compared by rows" in text) == said
