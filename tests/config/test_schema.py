@@ -444,7 +444,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "model": "{model}",
         "load": False,
         "max_changed": 0.02,
-        "environment": "mlbot-store",
+        "environment": "mlbot-monitor",
         "lfs": False,
         "retention-days": 5,
         "currency": "USD",

@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.support import tiny
 from tests.support.inference_server import Served as Model
 from tests.support.inference_server import Server, answers_as, hostile, small_server
+from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.config.schema import Endpoint
 from mlbot.delivery.run_endpoint import Clock, EndpointTest, control_samples, withdrawn
+from mlbot.delivery.run_promote import PromotionRequest, promote
+from mlbot.delivery.run_release import read_golden
 from mlbot.gates.metric import Task
+from mlbot.ledger.entries import DeploymentEntry
 from mlbot.lib.version import Served
 from mlbot.protocol.golden import Golden, GoldenColumn, SmokeReason
 from mlbot.protocol.inference import EndpointFault
@@ -302,3 +307,69 @@ def test_a_model_that_failed_first_is_given_up(server: Server) -> None:
     server.loaded = lambda what, _name: done.append(what)
     assert withdrawn(endpoint(server.url, load=True), "churn", LIVE) == "The endpoint was asked to give the model up."
     assert done == ["unload"]
+
+
+# A deployment with an endpoint: `load` follows what the target serves.
+
+
+@pytest.fixture
+def loading(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that loads what staging serves, where it is the endpoint; it has nothing yet. Nobody waits for it."""
+    defaults = EndpointTest.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "clock", Hands().clock)
+    with small_server() as made:
+        given = f"endpoint: {{url: '{made.url}', load: true, timeout: 3s}}"
+        environments = ENVIRONMENTS.replace("deploy/staging,", f"deploy/staging, {given},")
+        world.commit({"mlbot.yaml": tiny.CONFIG + environments})
+        goldens = {each.version: read_golden(world.context(), each) for each in world.releases}
+        inputs = [{"name": name, "datatype": "FP32", "shape": [-1, 1]} for name in ("x1", "x2", "x3")]
+
+        def load(what: str, name: str) -> None:
+            made.models.pop(name, None)
+            known = goldens[world.served("staging") or ""] if what == "load" else None
+            if known is not None:
+                made.models[name] = Model(answer=answers_as(known), inputs=inputs)
+
+        made.loaded = load
+        yield made
+
+
+def ask(world: World, version: str) -> DeploymentEntry:
+    request = PromotionRequest(model="tiny", version=version, environment="staging")
+    ended = promote(world.context(), request).deployment
+    assert ended is not None
+    return ended
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_a_deployment_is_tested_at_its_endpoint_and_goes_back_there_too(world: World, loading: Server) -> None:
+    first = ask(world, "1.0.0")
+    assert first.state == "succeeded"
+    assert "The endpoint answers 50 golden requests as judged, within" in first.detail
+    follow = loading.loaded
+    assert follow is not None
+
+    def forgetful(what: str, name: str) -> None:
+        """Version 1.0.1 is never loaded: what was there goes on."""
+        if world.served("staging") == "1.0.0":
+            follow(what, name)
+
+    loading.loaded = forgetful
+    failed = ask(world, "1.0.1")
+    assert (failed.state, world.served("staging")) == ("rolled-back", "1.0.0")
+    assert "The smoke test failed (endpoint-differs). The endpoint answers 50 of 50 golden requests" in failed.detail
+    assert failed.detail.endswith(
+        "v1.0.0 is served again, and was verified. The endpoint answers as v1.0.0 was judged."
+    )
+
+
+@pytest.mark.usefixtures("git_settings")
+def test_a_first_deployment_that_fails_at_its_endpoint_is_taken_away_there(world: World, loading: Server) -> None:
+    follow = loading.loaded
+    assert follow is not None
+    loading.loaded = lambda _what, name: follow("unload", name)
+    failed = ask(world, "1.0.0")
+    assert (failed.state, world.served("staging")) == ("failed", None)
+    assert "(endpoint-absent). The endpoint was not ready within 3.00 s: it has no such model" in failed.detail
+    assert failed.detail.endswith("so nothing is served now. The endpoint was asked to give the model up.")

@@ -197,6 +197,23 @@ def test_a_hostile_answer_is_a_result(behave: Behave, code: EndpointFault) -> No
     assert "\u202e" not in found.detail
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", None),
+        (b"true", None),
+        (b"OK", None),
+        (b'{"name": "churn", "ready": true}', None),
+        (b'{"name": "churn", "ready": false}', EndpointFault.NOT_READY),
+        (b'{"live": false}', EndpointFault.NOT_READY),
+    ],
+)
+def test_the_status_says_what_is_ready_unless_the_body_takes_it_back(body: bytes, code: EndpointFault | None) -> None:
+    with hostile(reply(body)) as url:
+        found = client(url).model_ready()
+    assert (found and found.code) == code
+
+
 @pytest.mark.parametrize("behave", [drip, drip_headers, silent])
 def test_a_slow_server_is_given_up_in_time(behave: Behave) -> None:
     with hostile(behave) as url:

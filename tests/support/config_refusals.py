@@ -616,6 +616,47 @@ _JUDGING_AND_DEPLOYING = [
         'environments: {a: {target: x, smoke: {command: " "}}}\nmodels:',
         '2: environments.a.smoke.command: found " " → write a shell command',
     ),
+    *[
+        Case(
+            "models:",
+            f"environments: {{a: {{target: x, endpoint: {given}}}}}\nmodels:",
+            f"2: environments.a.endpoint.{what}",
+        )
+        for given, what in (
+            ("{url: s3://b/x}", 'url: found "s3://b/x" → write a URL that begins with https://'),
+            ("{url: models.example}", 'url: found "models.example" → write a URL that begins with'),
+            ("{url: 'https://a:b@m.example'}", "url: found a URL with a password"),
+            ("{url: 'https://m.example/?a=b'}", 'url: found "https://m.example/?a=b" → write the URL without `?`'),
+            ("{url: 'https://m.example', model: a/b}", 'model: found "a/b" → write a name without `/`'),
+            ("{url: 'https://m.example', model: '{name}'}", 'model: found "{name}" → write no braces but "{model}"'),
+            ("{url: 'https://m.example', version: 'v{number'}", 'version: found "v{number" → write no braces but'),
+            ("{url: 'https://m.example', token: GITHUB_TOKEN}", 'token: found "GITHUB_TOKEN" → write another name'),
+            ("{url: 'https://m.example', timeout: 0s}", 'timeout: found "0s" → write a duration'),
+            ("{url: 'https://m.example', p95_ms: 0}", "p95_ms: found 0 → write milliseconds"),
+        )
+    ],
+    Case(
+        "models:",
+        "environments: {a: {target: x, endpoint: {url: 'http://m.example', token: ACME}}}\nmodels:",
+        '2: environments.a.endpoint.url: found "http://m.example" → write https://, or no token',
+        schema=False,
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, shadow: {max_changed: 0.1}}}\nmodels:",
+        "2: environments.a.shadow: found no requests → write `requests:`",
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, shadow: {requests: log.jsonl, max_changed: 2}}}\nmodels:",
+        "2: environments.a.shadow.max_changed: found 2 → write a share from 0 to 1",
+    ),
+    Case(
+        "models:",
+        "environments: {a: {target: x, shadow: {requests: 'logs/{date}.jsonl'}}}\nmodels:",
+        '2: environments.a.shadow.requests: found "logs/{date}.jsonl" → write no braces but "{model}"',
+        schema=False,
+    ),
 ]
 
 INVALID = _TRAINING_AND_DATA + _JUDGING_AND_DEPLOYING

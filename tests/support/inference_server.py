@@ -43,12 +43,13 @@ REQUEST = {
 }
 """What the protocol's specification says of an inference request (open_inference_rest.yaml), and its list of types."""
 
+_VALIDATOR = jsonschema.Draft202012Validator(REQUEST)
 _OF_TYPE: dict[str, tuple[type, ...]] = {"BYTES": (str,), "BOOL": (bool,), "FP": (int, float), "INT": (int,)}
 
 
 def check(request: Any) -> None:
     """Hold a request to the protocol: its schema, as many elements as the shape says, each of its type."""
-    jsonschema.validate(request, REQUEST)
+    _VALIDATOR.validate(request)
     for tensor in request["inputs"]:
         count = 1
         for each in tensor["shape"]:

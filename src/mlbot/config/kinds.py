@@ -148,6 +148,13 @@ def text(what: str, *bad: _Bad) -> Kind:
     return kind(read, type="string", maxLength=_MAX_TEXT, pattern=r"^[^\t\n]*[^\t\n ][^\t\n]*$", **refusals)
 
 
+def braces(*names: str) -> _Bad:
+    """What a text must not have between braces: anything but names that are filled in."""
+    known = "|".join(names)
+    one = one_of([f"{{{name}}}" for name in names])
+    return rf"\{{(?!(?:{known})\}})|^(?:[^{{}}]|\{{(?:{known})\}})*\}}", f"no braces but {one}"
+
+
 def form(what: str, pattern: str, write: str) -> Kind:
     """A text of one form."""
     return text(what, (f"^(?!{pattern}$)", write))

@@ -223,8 +223,9 @@ class Smoke(Section):
 
 
 _LOOPBACK = re.compile(r"http://(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?(?:/|$)", re.IGNORECASE)
-_A_MODEL = kinds.text("the model's name on the server", (r"[/?#\s]", "a name without `/`, `?`, `#` and spaces"))
-_A_VERSION = kinds.text("a version on the server", (r"[/?#\s]", "a version without `/`, `?`, `#` and spaces"))
+_IN_AN_ADDRESS = (r"[/?#\s]", "a name without `/`, `?`, `#` and spaces")
+_A_MODEL = kinds.text("the model's name on the server", _IN_AN_ADDRESS, kinds.braces("model"))
+_A_VERSION = kinds.text("a version on the server", _IN_AN_ADDRESS, kinds.braces("version", "number"))
 
 
 class Endpoint(Section):
@@ -244,8 +245,8 @@ class Endpoint(Section):
     """The environment variable with the token that the server asks for (`Authorization: Bearer …`); on GitHub a secret
     of `actions.deploy.secrets`. Left out: none."""
     timeout_s: Annotated[float, kinds.TIMEOUT._replace(default="2m")] = 120.0
-    """The longest that it may take after a switch until it is ready and answers as judged. One request may take 30
-    seconds, or this where it is less."""
+    """The longest that it may take after a switch until it is ready and answers as judged, and that all golden requests
+    together may take. One request may take 30 seconds, or this where it is less."""
     p95_ms: Annotated[float | None, kind(_milliseconds, type="number", exclusiveMinimum=0)] = None
     """The most milliseconds that 95 % of the golden requests may take there, with the network. Left out: no limit."""
 
@@ -262,10 +263,19 @@ def _changed(value: Plain) -> float:
     return read_number(value, "a share from 0 to 1, such as 0.02", low=0.0, high=1.0)
 
 
+def _log(value: Plain, context: Context) -> str:
+    place: str = kinds.PATH_OR_URL.read(value, context)
+    kinds.text("a path or URL", kinds.braces("model")).read(place, context)
+    return place
+
+
+_LOG = Kind(_log, kinds.PATH_OR_URL.schema)
+
+
 class Shadow(Section):
     """Recorded requests that are answered by the live version and by the new one, before it is promoted."""
 
-    requests: Annotated[str, kinds.PATH_OR_URL]
+    requests: Annotated[str, _LOG]
     """Where they are: JSON lines or Parquet, a path in the repository or a URL; `{model}` in it is the model's name. A
     line is a body of the Open Inference Protocol, or an object with a value a column."""
     max_changed: Annotated[float, kind(_changed, type="number", minimum=0, maximum=1)._replace(default=0.02)] = 0.02

@@ -123,16 +123,19 @@ class EndpointTest:
         words = sentence("endpoint", "smoke/not-ready", fault=fault.sentence, seconds=seconds)
         return self._failed(SmokeReason.ENDPOINT_ABSENT, words)
 
-    @staticmethod
     def _replies(
+        self,
         server: InferenceServer,
         golden: Golden,
         inputs: Sequence[TensorForm],
         rows: Iterable[int],
         versions: list[str],
     ) -> Iterator[Reply]:
-        columns, unanswered = _columns(golden), 0
+        columns, unanswered, end = _columns(golden), 0, self.clock.now() + self.endpoint.timeout_s
         for row in rows:
+            if self.clock.now() > end:
+                yield Reply(row=row, fault=Fault(code=EndpointFault.SLOW))
+                return
             reply = _reply(server, golden, _body(columns, inputs, row), row, versions)
             unanswered = 0 if reply.fault is None or reply.fault.code is EndpointFault.UNSAID else unanswered + 1
             yield reply

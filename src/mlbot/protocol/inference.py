@@ -29,6 +29,7 @@ class EndpointFault(StrEnum):
     NO_TOKEN = "no-token"  # noqa: S105 - no secret: its variable is not set
     UNREACHABLE = "unreachable"
     SLOW = "slow"
+    NOT_READY = "not-ready"  # by its own word
     DENIED = "denied"
     NOT_THERE = "not-there"
     REDIRECTED = "redirected"
@@ -63,6 +64,13 @@ class _Received(BaseModel):
 
 
 _Text = Annotated[str, Field(max_length=1000)]
+
+
+class Readiness(_Received):
+    """A server's word on whether it, or a model, is ready; a server need not say more than the status."""
+
+    ready: bool = True
+    live: bool = True
 
 
 class TensorForm(_Received):

@@ -28,6 +28,7 @@ from mlbot.protocol.inference import (
     EndpointFault,
     Fault,
     ModelMetadata,
+    Readiness,
     ServerMetadata,
 )
 from mlbot.storage.target_files import number_of
@@ -92,15 +93,15 @@ class InferenceServer:
 
     def live(self) -> Fault | None:
         """None where the server lives."""
-        return self._fault(self._ask("GET", "/v2/health/live"))
+        return self._unready(self._ask("GET", "/v2/health/live"))
 
     def ready(self) -> Fault | None:
         """None where the server is ready."""
-        return self._fault(self._ask("GET", "/v2/health/ready"))
+        return self._unready(self._ask("GET", "/v2/health/ready"))
 
     def model_ready(self) -> Fault | None:
         """None where the model is ready."""
-        return self._fault(self._ask("GET", f"{self._path}/ready"))
+        return self._unready(self._ask("GET", f"{self._path}/ready"))
 
     def server(self) -> ServerMetadata | Fault:
         """What the server says of itself."""
@@ -135,6 +136,17 @@ class InferenceServer:
     def _path(self) -> str:
         version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
         return f"/v2/models/{quote(self.model, safe='')}{version}"
+
+    @staticmethod
+    def _unready(heard: _Heard | Fault) -> Fault | None:
+        """Why it is not ready. The status says it; a body, which hardly any server sends, may take it back."""
+        if isinstance(heard, Fault):
+            return heard
+        try:
+            said = Readiness.model_validate_json(heard.body, strict=True)
+        except ValidationError:
+            return None
+        return None if said.ready and said.live else Fault(code=EndpointFault.NOT_READY)
 
     @staticmethod
     def _fault(heard: _Heard | Fault) -> Fault | None:
