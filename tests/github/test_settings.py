@@ -6,7 +6,7 @@ import pytest
 import responses
 from tests.github.setting import NAME, Setting
 
-from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, PagesFacts, Settings
 from mlbot.github.api import GitHub
 from mlbot.github.settings import read_settings
 from mlbot.github.transport import Answer, Headers, NotFoundError, Request, TokenRefusedError
@@ -207,6 +207,24 @@ def test_rules_on_what_mlbot_writes() -> None:
         BlockingRule(ref="churn@v1.0.0", rule="creation", ruleset=8),
     )
     assert found.code_owners is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"build_type": "workflow", "public": True}, PagesFacts(workflow=True, public=True)),
+        ({"build_type": "workflow", "public": False}, PagesFacts(workflow=True, public=False)),
+        ({"build_type": "legacy", "public": True}, PagesFacts(workflow=False, public=True)),
+        ({"build_type": 7, "public": "yes"}, PagesFacts()),
+        (404, PagesFacts()),
+        (403, None),
+    ],
+)
+def test_pages_are_asked_for_where_a_workflow_brings_a_site_there(answer: Any, found: PagesFacts | None) -> None:
+    asked = answered({"/pages": answer}, pages=True)
+    assert asked.pages == found
+    assert ("GitHub Pages (needs pages: read)" in asked.unseen) is (answer == 403)
+    assert answered({}).pages is None
 
 
 def test_a_plan_without_rules_is_known() -> None:

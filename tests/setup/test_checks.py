@@ -14,7 +14,7 @@ from mlbot.config.errors import Position, Problem
 from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import RefusedError
-from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, PagesFacts, Settings
 from mlbot.lib.constants import JUDGE_PATH, TRAIN_PATH
 from mlbot.lib.templates import templates
 from mlbot.registry.views import RegistryView
@@ -287,6 +287,11 @@ def test_pushes_to_each_guarded_branch_start_a_run(filters: str, lacking: str) -
         ({"sha_pinning": True}, [("actions-not-allowed", "error")]),
         ({"default_token": "write"}, [("default-token", "warning")]),
         ({"may_approve": True}, [("may-approve", "warning")]),
+        ({"pages": PagesFacts()}, [("pages-off", "warning")]),
+        ({"private": True, "pages": PagesFacts(workflow=True, public=True)}, [("pages-public", "warning")]),
+        ({"private": True, "pages": PagesFacts(workflow=True)}, [("pages-public", "warning")]),
+        ({"private": True, "pages": PagesFacts(workflow=True, public=False)}, []),
+        ({"private": False, "pages": PagesFacts(workflow=True, public=True)}, []),
         ({"runners": 2}, [("self-hosted-public", "warning")]),
         ({"runners": 2, "private": True}, []),
         (

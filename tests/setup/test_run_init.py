@@ -18,7 +18,7 @@ from mlbot.errors import Exit, UsageError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.run_local import RunOptions, run_models
-from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import DASHBOARD_PATH, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup.run_init import InitOptions, init, is_public, upgrade
 from mlbot.setup.scaffold import Choices
 
@@ -418,6 +418,23 @@ def test_the_watch_is_written_where_it_is_asked_for_and_stays(tmp_path: Path, sa
     assert "pending" in (sandbox.path / WATCH_PATH).read_text()
     init(sandbox.path, InitOptions(choices=Choices(), force=True), console)
     assert (sandbox.path / WATCH_PATH).is_file()
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_the_dashboards_workflow_is_written_and_who_will_see_it_is_said(
+    tmp_path: Path, said: io.StringIO, *, public: bool
+) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    console = Console(out=said, err=said)
+    init(sandbox.path, InitOptions(choices=Choices(), dashboard=True, public=public), console)
+    written = (sandbox.path / DASHBOARD_PATH).read_text()
+    assert "deploy-pages@" in written
+    words = " ".join(said.getvalue().split())
+    assert "Source: GitHub Actions" in words
+    assert ("can be seen by anybody" in words) is not public
+    (sandbox.path / DASHBOARD_PATH).write_text(written.replace("mlbot ", "mlbot 0", 1))
+    upgrade(sandbox.path, console, force=True)
+    assert (sandbox.path / DASHBOARD_PATH).read_text() == written
 
 
 @pytest.mark.parametrize(

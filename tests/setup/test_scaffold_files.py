@@ -1,5 +1,6 @@
 """The files that `mlbot init` writes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlbot.config.folder import ConfigFolder
 from mlbot.config.schema import parse_config
 from mlbot.config.yaml import load
 from mlbot.delivery.request import FIELDS
@@ -144,6 +146,21 @@ def test_the_watch_sees_every_run_and_holds_no_more_than_the_right_to_set_a_stat
     assert step["with"]["contexts"] == "mlbot mlbot/main mlbot/release"
     inputs = yaml.safe_load((ROOT / "actions/pending/action.yml").read_text())["inputs"]
     assert set(step["with"]) <= set(inputs)
+
+
+def test_the_dashboard_is_built_without_the_right_to_publish_it() -> None:
+    workflow = yaml.safe_load(scaffold.dashboard_workflow(folder=ConfigFolder.of("services/churn")))
+    assert workflow["name"] == "mlbot-dashboard"
+    after = ["mlbot-judge services/churn", "mlbot-release services/churn", "mlbot-monitor services/churn"]
+    assert workflow[True]["workflow_run"] == {"workflows": after, "types": ["completed"]}
+    assert {"schedule", "workflow_dispatch"} < set(workflow[True])
+    rights = {name: job["permissions"] for name, job in workflow["jobs"].items()}
+    assert rights == {"build": {"contents": "read"}, "deploy": {"id-token": "write", "pages": "write"}}
+    assert workflow["permissions"] == {}
+    (step,) = workflow["jobs"]["deploy"]["steps"]
+    assert re.fullmatch(r"actions/deploy-pages@[0-9a-f]{40}", step["uses"])
+    checkout = workflow["jobs"]["build"]["steps"][0]
+    assert checkout["with"] == {"persist-credentials": False}
 
 
 ROOT = Path(__file__).parents[2]

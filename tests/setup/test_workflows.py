@@ -10,7 +10,7 @@ from tests.support import config_texts as texts
 from mlbot import __version__
 from mlbot.config.actions import Actions
 from mlbot.config.errors import ConfigError
-from mlbot.lib.constants import JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import DASHBOARD_PATH, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup import scaffold
 from mlbot.setup.workflows import (
     Form,
@@ -109,8 +109,8 @@ def test_what_dependabot_moves_is_no_change_by_hand(form: Form) -> None:
 def test_which_files_there_are(form: Form) -> None:
     base = {"form": form, "guard": ("main",), "install": "x"}
     assert set(files(Order(**base, actions=Actions()))) == {TRAIN_PATH, JUDGE_PATH}  # type: ignore[arg-type] # of mixed kinds
-    every = files(Order(**base, actions=Actions(), release=True, watch=True))  # type: ignore[arg-type] # the same
-    assert set(every) == {TRAIN_PATH, JUDGE_PATH, RELEASE_PATH, WATCH_PATH}
+    every = files(Order(**base, actions=Actions(), release=True, watch=True, dashboard=True))  # type: ignore[arg-type] # the same
+    assert set(every) == {TRAIN_PATH, JUDGE_PATH, RELEASE_PATH, WATCH_PATH, DASHBOARD_PATH}
 
 
 def test_what_an_app_and_large_files_need_is_given_to_every_workflow() -> None:

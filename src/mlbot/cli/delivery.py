@@ -1,5 +1,6 @@
 """The verbs of releases, environments and the registry: release, promote, approve, lock, registry, dashboard."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -345,7 +346,8 @@ def dashboard(directory: Path, *, quiet: bool, out: Path | None, as_json: bool, 
     from mlbot.registry.run_registry import RegistryQuery
 
     console = Console.of_process(quiet=quiet)
-    query = RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json)
+    token = os.environ.get("GITHUB_TOKEN") if os.environ.get("GITHUB_ACTIONS") == "true" else None
+    query = RegistryQuery(directory=directory, console=console, fetch=fetch, token=token, as_json=as_json)
     return show_dashboard(query, out or (None if as_json else Path("site")))
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,20 @@ def config_schema() -> Exit:
     show_default="where GitHub says that the repository is public",
     help="Write the workflow that sees pull requests which rename mlbot's.",
 )
+@option("--dashboard", is_flag=True, help="Write the workflow that brings the dashboard to GitHub Pages, too.")
 @option("-y", "--yes", is_flag=True, help="Ask nothing; take what is found.")
 @option("--force", is_flag=True, help="Overwrite files that are there.")
 @common
-def init(directory: Path, *, quiet: bool, yes: bool, force: bool, watch: bool | None, **chosen: Any) -> Exit:
+def init(
+    directory: Path, *, quiet: bool, yes: bool, force: bool, watch: bool | None, dashboard: bool, **chosen: Any
+) -> Exit:
     """Write a first mlbot.yaml and the two workflows, made from what the repository holds."""
     from mlbot.setup.run_init import InitOptions, init, is_public
 
-    watch = is_public(directory, os.environ) if watch is None else watch
+    public = (watch is None or dashboard) and is_public(directory, os.environ)
+    watch = public if watch is None else watch
     options = InitOptions.of(force=force, ask=None if yes else asker(), watch=watch, **chosen)
+    options = replace(options, dashboard=dashboard, public=public)
     return init(directory, options, Console.of_process(quiet=quiet))
 
 

@@ -7,7 +7,15 @@ versions and artifacts know a model by its name, which no two of them share.
 import re
 
 from mlbot.errors import UsageError
-from mlbot.lib.constants import CONFIG_FILE, JUDGE_PATH, MONITOR_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import (
+    CONFIG_FILE,
+    DASHBOARD_PATH,
+    JUDGE_PATH,
+    MONITOR_PATH,
+    RELEASE_PATH,
+    TRAIN_PATH,
+    WATCH_PATH,
+)
 from mlbot.lib.record import Record
 
 _FORM = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*")
@@ -65,6 +73,11 @@ class ConfigFolder(Record):
     def watch(self) -> str:
         """The path of the one that sees what calls itself otherwise."""
         return self._file(WATCH_PATH)
+
+    @property
+    def dashboard(self) -> str:
+        """The path of the one that brings the dashboard to GitHub Pages: one a repository, as its ledger is."""
+        return DASHBOARD_PATH
 
     @property
     def workflows(self) -> dict[str, str]:

@@ -301,6 +301,13 @@ class BlockingRule(Record):
     ruleset: Id | None = None  # None for the older branch protection
 
 
+class PagesFacts(Record):
+    """GitHub Pages of a repository."""
+
+    workflow: bool = False  # whether workflows bring the site; False where it is off, or a branch does
+    public: bool | None = None  # whether anybody can see it
+
+
 class Settings(Record):
     """What GitHub says of a repository; None where the token may not ask."""
 
@@ -322,6 +329,7 @@ class Settings(Record):
     no_rules: bool = False  # whether the plan has no rules for private repositories
     code_owners: bool | None = None  # whether the default branch's rules ask for the review of code owners
     issues: bool = True
+    pages: PagesFacts | None = None  # asked for only where a workflow brings the dashboard there
     unseen: tuple[str, ...] = ()  # what the token may not ask
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from mlbot.config.guard import is_pattern, matches, sample_of
 from mlbot.errors import RefusedError
 from mlbot.events.event import dig
-from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, PagesFacts, Settings
 from mlbot.github.api import GitHub
 from mlbot.github.transport import NotFoundError, TokenRefusedError
 from mlbot.ledger.entries import BRANCH
@@ -18,12 +18,17 @@ T = TypeVar("T")
 
 
 def read_settings(
-    github: GitHub, guard: Sequence[str] = (), *, environments: Collection[str] = (), tags: Sequence[str] = ()
+    github: GitHub,
+    guard: Sequence[str] = (),
+    *,
+    environments: Collection[str] = (),
+    tags: Sequence[str] = (),
+    pages: bool = False,
 ) -> Settings:
     """All that `mlbot doctor` looks at; what the token may not read is left open.
 
     `guard` is what the config guards (empty: the default branch), `environments` are those whose secrets are asked for
-    too, `tags` are examples of what mlbot tags.
+    too, `tags` are examples of what mlbot tags, `pages` whether GitHub Pages is asked for.
     """
     facts = github.facts()
     look = _Look(github)
@@ -53,12 +58,22 @@ def read_settings(
         default_token=_level(dig(workflow, "default_workflow_permissions")),
         may_approve=_flag(workflow, "can_approve_pull_request_reviews"),
         runners=_count(dig(runners, "total_count")),
+        pages=_pages(look) if pages else None,
         unseen=tuple(look.unseen),
     )
 
 
 _ADMIN = "(needs administration: read)"
 _HARMLESS = {"deletion", "non_fast_forward"}  # what mlbot never does to what it writes
+
+
+def _pages(look: "_Look") -> PagesFacts | None:
+    """What GitHub Pages is set to; where it is off there is nothing."""
+    unseen = len(look.unseen)
+    found = look.one("/pages", "GitHub Pages (needs pages: read)", required=False)
+    if len(look.unseen) > unseen:
+        return None
+    return PagesFacts(workflow=dig(found, "build_type") == "workflow", public=_flag(found, "public"))
 
 
 def _of_own_branches(look: "_Look") -> Iterator[BlockingRule]:

@@ -9,6 +9,7 @@ ACTIONS_REF = "v1"  # the release that users' workflows call
 TRAIN_PATH = ".github/workflows/mlbot.yml"  # the workflow of a user's repository that trains, in the sandbox
 JUDGE_PATH = ".github/workflows/mlbot-judge.yml"  # the workflow of a user's repository that judges, in trust
 WATCH_PATH = ".github/workflows/mlbot-watch.yml"  # the one that sees what calls itself otherwise
+DASHBOARD_PATH = ".github/workflows/mlbot-dashboard.yml"  # the one that brings the dashboard to GitHub Pages
 CHARTS = "mlbot-charts"  # the orphan branch of pictures, named by their digests
 STATUS = "mlbot"  # the commit status to require
 ACTIONS_BOT = "github-actions[bot]"  # who a job's own token speaks as

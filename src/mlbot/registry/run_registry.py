@@ -41,6 +41,7 @@ class RegistryQuery:
     directory: Path
     console: Console
     fetch: bool = False
+    token: str | None = None  # of a job, whose checkout kept none
     as_json: bool = False
 
     def open(self) -> Path:
@@ -55,12 +56,17 @@ class RegistryQuery:
         if self.fetch and not has_origin:
             raise UsageError("there is no remote origin to fetch from", hint="Leave out --fetch: all is here.")
         if self.fetch:
-            fetched = fetch_history(root, Remote(url="origin"))
+            fetched = fetch_history(root, self._origin(root))
             for tag in fetched.moved:
                 self.console.say(f"The tag {tag} is another one at origin; this clone keeps its own.")
         elif has_origin:
             self.console.say("As last fetched from origin; --fetch asks it anew.")
         return root
+
+    def _origin(self, root: Path) -> Remote:
+        """Origin by its name, as the user's git reaches it; with a token by its address."""
+        url = try_git(["remote", "get-url", "origin"], root).stdout.decode("utf-8", "surrogateescape").strip()
+        return Remote(url=url, token=self.token) if self.token else Remote(url="origin")
 
     def answer(self, record: Record, text: str) -> None:
         """Print the result."""

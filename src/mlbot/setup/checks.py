@@ -19,7 +19,7 @@ from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.delivery.sealed import asked_gates
 from mlbot.errors import MlbotError
 from mlbot.events.event import dig
-from mlbot.events.github import BlockingRule, EnvironmentFacts, Settings
+from mlbot.events.github import BlockingRule, EnvironmentFacts, PagesFacts, Settings
 from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
@@ -560,8 +560,18 @@ def check_github(
     if settings.may_approve:
         yield finding("may-approve", _GENERAL)
     yield from _runners(settings, labels)
+    if settings.pages is not None:
+        yield from _pages(settings.pages, folder, private=settings.private)
     if settings.unseen:
         yield finding("not-looked-at", case="rights", settings=", ".join(settings.unseen))
+
+
+def _pages(pages: PagesFacts, folder: ConfigFolder, *, private: bool) -> Iterator[Finding]:
+    """What keeps the dashboard from GitHub Pages, or shows it to more people than the repository."""
+    if not pages.workflow:
+        yield finding("pages-off", folder.dashboard)
+    elif private and pages.public is not False:
+        yield finding("pages-public", folder.dashboard)
 
 
 def _checks(settings: Settings, folder: ConfigFolder, *, queue_ready: bool, app: bool) -> Iterator[Finding]:

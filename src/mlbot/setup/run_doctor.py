@@ -51,7 +51,9 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         token, api_url = place.required_token(), place.api_url
         github = GitHub.connect(place.repository, token, api_url=api_url, progress=console.say)
         guard = config.guard if config else ()
-        settings = read_settings(github, guard, environments=_environments(config), tags=_tags(config))
+        asked = {"environments": _environments(config), "tags": _tags(config)}
+        pages = (repository.root / ConfigFolder.of(repository.folder).dashboard).is_file()
+        settings = read_settings(github, guard, **asked, pages=pages)
     conflict = _fetch_ledger(repository, place)
     findings = (*examine(repository, place, settings, conflict), *_isolation(root, console))
     return _said(checks.in_order(findings), console, as_json=as_json)

@@ -210,6 +210,8 @@ class InitOptions:
     choices: Choices
     release: bool = False
     watch: bool = False
+    dashboard: bool = False
+    public: bool = False  # whether GitHub says that the repository is; asked for the watch and the dashboard alone
     force: bool = False
     ask: Ask | None = None
     sure: tuple[str, ...] = ()
@@ -249,7 +251,12 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     order = order_of(repository, config, form.form, install=draft.install, python=draft.python)
     if repository.folder:
         console.say(sentence("data", "inner-config", folder=folder.path, status=commit_context(folder.path)))
-    wanted = replace(order, release=order.release or options.release, watch=order.watch or options.watch)
+    wanted = replace(
+        order,
+        release=order.release or options.release,
+        watch=order.watch or options.watch,
+        dashboard=order.dashboard or options.dashboard,
+    )
     made = {posixpath.relpath(path, folder.path or "."): text for path, text in workflow_files(wanted).items()}
     files = made | _ignored(root, draft, facts)
     if draft.asking and done[CONFIG_FILE] is not Done.LEFT and not (root / scaffold.PREDICTOR).exists():
@@ -259,7 +266,11 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
-    gaps = (*gaps, *_server_gaps(repository))
+    gaps = (
+        *gaps,
+        *_server_gaps(repository),
+        *(scaffold.dashboard_gaps(public=options.public) if options.dashboard else ()),
+    )
     problem = _problem(root)
     required = {entry: context_to_require(entry, order.guard, folder.path) for entry in order.guard}
     console.result(
@@ -366,6 +377,7 @@ def order_of(
         monitor=config is not None and any(model.monitor for model in config.models),
         release=(root / folder.release).is_file(),
         watch=(root / folder.watch).is_file(),
+        dashboard=(root / folder.dashboard).is_file(),
     )
 
 

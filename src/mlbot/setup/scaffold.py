@@ -17,7 +17,7 @@ from mlbot.gates.metric import Task
 from mlbot.lib.constants import ACTIONS_REF, ACTIONS_REPOSITORY
 from mlbot.lib.record import Name, Record, resolve
 from mlbot.lib.templates import commit as built_of
-from mlbot.lib.templates import environment
+from mlbot.lib.templates import environment, sentence
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import LOCKS
 from mlbot.setup import detect
@@ -394,6 +394,17 @@ def _target_gaps(
     return ()
 
 
+def dashboard_gaps(*, public: bool) -> tuple[Gap, ...]:
+    """What is left to do for the dashboard; where the repository may be private, who will see it is said first."""
+    seen = () if public else (_dashboard_gap("dashboard-public"),)
+    return (*seen, _dashboard_gap("dashboard-pages"))
+
+
+def _dashboard_gap(code: str) -> Gap:
+    what, hint = (sentence("workflows", f"gaps/{code}/{part}") for part in ("what", "hint"))
+    return Gap(what=what, hint=hint, blocks=False)
+
+
 def _tracking_gaps(tables: Mapping[str, detect.Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
     apart = [path for path in paths if path is not None and path in tables and not tables[path].tracked]
     if not apart:
@@ -473,6 +484,13 @@ def watch_workflow(*, guard: Sequence[str], folder: ConfigFolder = ROOT) -> str:
     """The workflow that sets the statuses where a pull request's run is not mlbot's."""
     values = {"actions": f"{ACTIONS_REPOSITORY}/actions", "ref": pin().written}
     return _filled("mlbot-watch.yml.j2", **values, contexts=contexts(guard, folder.path), **_of_folder(folder))
+
+
+def dashboard_workflow(*, folder: ConfigFolder = ROOT) -> str:
+    """The workflow that brings the dashboard to GitHub Pages."""
+    after = [folder.name_of(path) for path in (folder.judge, folder.release, folder.monitor)]
+    values = {"actions": f"{ACTIONS_REPOSITORY}/actions", "ref": pin().written, "after": after}
+    return _filled("mlbot-dashboard.yml.j2", **values, name=ROOT.name_of(folder.dashboard))
 
 
 def release_workflow(*, actions: Actions = _NONE, drivers: Sequence[str] = (), folder: ConfigFolder = ROOT) -> str:

@@ -55,6 +55,7 @@ class Kind(StrEnum):
     SPEAK = "speak"  # writes on GitHub
     RECORD = "record"  # releases: writes on GitHub, reads holdout and store
     DEPLOY = "deploy"
+    PAGES = "pages"  # brings the dashboard to GitHub Pages: the environment is GitHub's own
     ASK = "ask"  # starts workflows, with the job's own token
 
 
@@ -80,7 +81,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
         "deploy": Kind.DEPLOY,
     },
     "monitor": {"look": Kind.MONITOR, "refresh": Kind.MONITOR, "alarm": Kind.SPEAK},
-    "": {"watch": Kind.SPEAK},
+    "": {"watch": Kind.SPEAK, "build": Kind.READ, "deploy": Kind.PAGES},
 }
 """What kind of job each is, by its workflow; under "" those of no called one. Nothing else knows jobs by name."""
 _WORK = {

@@ -83,6 +83,7 @@ class Order:
     release: bool = False
     monitor: bool = False
     watch: bool = False
+    dashboard: bool = False
 
 
 def files(order: Order) -> dict[str, str]:
@@ -111,6 +112,8 @@ def files(order: Order) -> dict[str, str]:
         )
     if order.watch:
         callers[folder.watch] = scaffold.watch_workflow(guard=guard, folder=folder)
+    if order.dashboard:
+        callers[folder.dashboard] = scaffold.dashboard_workflow(folder=folder)
     if order.form is Form.CALLERS:
         return {path: stamped(text, order.form) for path, text in callers.items()}
     called, wiring = sources(), Wiring(actions=order.actions, pin=scaffold.pin())
