@@ -84,6 +84,7 @@ TABLE: tuple[tuple[ReleaseReason, dict[str, Any], str], ...] = (
     (R.SEALED_NOT_SHOWN, {"sealed": asked(state="not-shown")}, "do not show that adult-income@v1.0.0 keeps"),
     (R.SEALED_SPENT, {"sealed": asked(state="spent")}, "inconclusive: sealed holdout spent"),
     (R.SEALED_VOID, {"sealed": asked(state="void", cause="address")}, "their address cannot be read"),
+    (R.SEALED_VOID, {"sealed": asked(state="void", cause="driver")}, "is not installed. It does not count as a look"),
     (R.SEALED_VOID, {"sealed": asked(state="void")}, "something failed before that"),
     (R.SEALED_SILENT, {"sealed": asked(state="asked")}, "there is no answer for these bytes"),
     (R.BYTES_MISSING, {"stored": Stored.MISSING, "sealed": asked(state="not-shown")}, "does not have the judged bytes"),

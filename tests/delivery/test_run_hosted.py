@@ -519,7 +519,8 @@ def test_what_is_not_shown_is_refused_and_nothing_of_the_rows_is_anywhere(sealed
     for place in places:
         assert not any(value in place for value in values)
     answer_line = re.compile(
-        r'answer=\{"look":"[0-9.]+","state":"not-shown","content":"[^"]+","key":"[^"]+","sketch":"[^"]+"\}'
+        r'answer=\{"look":"[0-9.]+","state":"not-shown","content":"[^"]+","key":"[^"]+","sketch":"[^"]+",'
+        r'"views":"[^"]+"\}'
     )
     assert len(answer_line.findall(shop.said)) == 1
 
@@ -530,6 +531,7 @@ def test_the_jobs_that_write_have_no_use_for_the_rows_secrets(sealed_shop: Shop)
     shop.merge(1)
     answer = shop.say("/release tiny")
     assert "KEY is not there" in answer
+    assert answer.startswith("❌")  # nobody refused it
     assert dict(shop.codes)["score"] == Exit.NOT_EVALUATED
     assert [each.state for each in shop.of("sealed")] == ["asked", "void"]
 

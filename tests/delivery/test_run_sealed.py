@@ -6,17 +6,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from tests.delivery.test_killed import KILLED, die
 from tests.support import sealed
 from tests.support.releases import World
 from tests.support.sealed import Vault, looks
 
+from mlbot.console import Console
 from mlbot.delivery import run_sealed
 from mlbot.delivery.release import ReleaseReason, ReleaseResult
 from mlbot.delivery.run_promote import PromotionRequest, promote
 from mlbot.delivery.run_release import ReleaseRequest, release
+from mlbot.delivery.run_verbs import release_verb
 from mlbot.delivery.sealed import SealedAnswer
+from mlbot.errors import Exit
 from mlbot.events.github import Attempt
 from mlbot.judging.run_sealed import is_passed
 from mlbot.ledger.entries import WaiverEntry
@@ -143,6 +147,7 @@ Broken = Callable[[Vault, pytest.MonkeyPatch], object]
 BREAKS: tuple[tuple[Broken, str], ...] = (
     (lambda _vault, patch: patch.delenv("MLBOT_SEALED_KEY"), "key"),
     (lambda _vault, patch: patch.setenv("MLBOT_SEALED_KEY", "short"), "key"),
+    (lambda _vault, patch: patch.setattr(fsspec, "open", _undriven), "driver"),
     (lambda _vault, patch: patch.delenv(sealed.PASS), "address"),
     (lambda vault, _patch: (vault.folder / "sealed.csv").unlink(), "address"),
     (lambda vault, _patch: vault.write(f"x1,x2,segment\n{CANARY},1,{CANARY}\n"), "form"),
@@ -164,6 +169,22 @@ def test_what_cannot_be_read_is_no_look_and_no_word_of_it_is_repeated(
             answer = run_sealed.score(context, look, os.environ)
         assert answer == SealedAnswer.model_validate({"look": look.id, "state": "void", "cause": cause})
     assert CANARY not in "".join(capfd.readouterr())
+
+
+def test_what_could_not_be_asked_is_not_called_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLBOT_SEALED_KEY")
+    world.change(1000)
+    request = ReleaseRequest(model="tiny")
+    assert release_verb(world.sandbox.path, request, None, Console(), as_json=False) is Exit.NOT_EVALUATED
+    said = capsys.readouterr().err
+    assert "mlbot: could not be asked (sealed-void): The sealed rows were not looked at" in said
+    assert "refused" not in said
+
+
+def _undriven(*_given: object) -> None:
+    raise ImportError(f"Install s3fs to access S3 {CANARY}")
 
 
 def _raises(*_given: object) -> None:
