@@ -6,9 +6,10 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 from mlbot.events.event import dig
+from mlbot.events.github import RefName
 from mlbot.github.api import GitHub, number_of, text_of
 from mlbot.github.transport import InvalidRequestError, NotFoundError, NotPermittedError, UnavailableError
-from mlbot.protocol.marker import carries, last_line_of, read_alarm
+from mlbot.protocol.marker import AlarmStamp, carries, last_line_of, read_alarm
 from mlbot.protocol.operations import Proposal, ProposeChange, Proposed, UpsertIssue
 
 # The issue that is a version's thread: opened once by the bot, found again by its marker, edited in place.
@@ -184,12 +185,12 @@ def _done(fields: Mapping[str, object], *, left: bool) -> IssueDone:
 # A pull request from a branch of mlbot's own: one for each alarm, never merged by mlbot or pushed over others' work.
 
 
-def earlier_proposal(github: GitHub, operation: ProposeChange) -> Proposed | None:
+def earlier_proposal(github: GitHub, branch: RefName, marker: str, stamp: AlarmStamp) -> Proposed | None:
     """The pull request that there is from the branch: an open one, or one on the same alarm; None where there is none.
 
     Whoever opened it: where workflows may not, a person does, from mlbot's branch and with mlbot's words.
     """
-    request = github.request("GET", "/pulls", query={"state": "all", "head": f"{_owner(github)}:{operation.branch}"})
+    request = github.request("GET", "/pulls", query={"state": "all", "head": f"{_owner(github)}:{branch}"})
     listed = sorted(github.transport.pages(request), key=lambda raw: number_of(raw, "number"), reverse=True)
     here = [raw for raw in listed if str(dig(raw, "head", "repo", "full_name")).casefold() == _name(github)]
     for raw in here:
@@ -197,8 +198,8 @@ def earlier_proposal(github: GitHub, operation: ProposeChange) -> Proposed | Non
             return _proposed(raw, Proposal.OPEN)
     for raw in here:
         lines = str(dig(raw, "body") or "").splitlines()  # a person may have written something below it
-        written = [stamp for line in lines if (stamp := read_alarm(line, operation.marker)) is not None]
-        if any(each.alarm == operation.stamp.alarm for each in written):
+        written = [found for line in lines if (found := read_alarm(line, marker)) is not None]
+        if any(each.alarm == stamp.alarm for each in written):
             return _proposed(raw, Proposal.ANSWERED)
     return None
 
@@ -223,7 +224,7 @@ has somebody else's commits."""
 def propose(github: GitHub, operation: ProposeChange, push: PushBranch) -> Proposed:
     """Open a pull request, unless there is one on this alarm."""
     for _ in range(_ISSUE_ROUNDS):
-        if found := earlier_proposal(github, operation):
+        if found := earlier_proposal(github, operation.branch, operation.marker, operation.stamp):
             return found
         if not push(operation):
             return Proposed(state=Proposal.NO_CHANGE)
@@ -232,7 +233,8 @@ def propose(github: GitHub, operation: ProposeChange, push: PushBranch) -> Propo
         except UnavailableError:
             continue  # perhaps it was opened: look again
         except InvalidRequestError:
-            if (found := earlier_proposal(github, operation)) is None:
+            found = earlier_proposal(github, operation.branch, operation.marker, operation.stamp)
+            if found is None:
                 raise
             return found  # somebody was quicker
         except NotPermittedError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from mlbot.lib.tree import is_url
 from mlbot.lib.version import name_of
 from mlbot.monitoring.fold import health_of, version_on
 from mlbot.monitoring.health import Health, State, Why
+from mlbot.monitoring.words import amount_text, effect_text, subject_text, what_text, why_text
 from mlbot.protocol.marker import AlarmStamp, in_marker
 from mlbot.protocol.operations import ProposeChange, Proposed, UpsertIssue, WriteSummary
 
@@ -194,9 +196,16 @@ def branch_of(model: Name) -> RefName:
     return f"mlbot-refresh-{model}"
 
 
+_SAY = MappingProxyType(
+    {"what": what_text, "subject": subject_text, "amount": amount_text, "effect": effect_text, "why": why_text}
+)
+"""What the terminal says of a finding, for the templates: plain text, which they escape."""
+
+
 def issue_of(watched: Watched, place: Place, change: Change) -> UpsertIssue:
     """A model's issue as it is to be."""
-    body = fill("production/issue.md.j2", watched=watched, place=place, change=change, now=watched.now, shown=SHOWN)
+    facts = {"watched": watched, "place": place, "change": change, "now": watched.now, "shown": SHOWN, "say": _SAY}
+    body = fill("production/issue.md.j2", **facts)
     marker = marker_of(watched.now.model)
     return UpsertIssue(
         label=LABEL,
@@ -216,7 +225,8 @@ def summary_of(issues: Sequence[UpsertIssue], *, off: bool = False) -> WriteSumm
 def proposal_of(watched: Watched, place: Place, tip: Sha, files: Mapping[str, Digest]) -> ProposeChange:
     """The pull request that is to follow; `files` are from the repository's root."""
     marker, stamp = marker_of(watched.now.model), watched.stamp
-    text = fill("production/pull_request.md.j2", watched=watched, place=place, now=watched.now, files=sorted(files))
+    facts = {"watched": watched, "place": place, "now": watched.now, "files": sorted(files), "say": _SAY}
+    text = fill("production/pull_request.md.j2", **facts)
     title = phrase(_WORDS, "pull_request", watched=watched)[:_TITLES]
     return ProposeChange(
         repository=place.repository,

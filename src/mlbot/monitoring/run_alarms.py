@@ -27,6 +27,7 @@ from mlbot.github.issues import IssueDone, earlier_proposal
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.ledger.entries import DayEntry, Entry
 from mlbot.lib.constants import ACTIONS_BOT
+from mlbot.lib.escape import one_line
 from mlbot.lib.record import Digest, Name, digest, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.monitoring.alarms import (
@@ -41,14 +42,18 @@ from mlbot.monitoring.alarms import (
     HandedFiles,
     Place,
     Refreshed,
+    Unread,
     Watched,
+    branch_of,
     issue_of,
+    marker_of,
     may_write,
     proposal_of,
     stamp_text,
     summary_of,
 )
-from mlbot.protocol.operations import AppendLedger, ProposeChange
+from mlbot.monitoring.run_monitor import days_of_logs
+from mlbot.protocol.operations import AppendLedger, ProposeChange, Proposed
 from mlbot.registry.run_repository import RepositoryContext
 
 _NONE = "none"
@@ -122,14 +127,21 @@ class MonitorJob:
 # The first job: reads the logs.
 
 
-def read_days(context: RepositoryContext, last: date) -> HandedDays:
-    """Nothing yet."""
-    del context, last
-    return HandedDays()
-
-
 ReadDays = Callable[[RepositoryContext, date], HandedDays]
 """What the logs say of the days that the ledger lacks, up to one. What cannot be read is said, and no error."""
+
+
+def read_days(context: RepositoryContext, last: date) -> HandedDays:
+    """What the logs say of every model that is watched, as they are."""
+    found = [*days_of_logs(context, last)]
+    return HandedDays(
+        entries=tuple(each for _, made, _ in found for each in made),
+        unread=tuple(
+            Unread(model=name, day=day, why=one_line(why, 500))
+            for name, _, faults in found
+            for day, why in faults.items()
+        ),
+    )
 
 
 def look_run(ci: MonitorJob, folder: Path, read_days: ReadDays) -> Exit:
@@ -140,16 +152,16 @@ def look_run(ci: MonitorJob, folder: Path, read_days: ReadDays) -> Exit:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / HANDED_FILE).write_bytes(raw)
     due = [each for each in _all_watched(ci, context, handed) if each.is_due and each.follow.then == "refresh"]
-    lacking = [each.now.model for each in due if not _is_proposed(ci, context, each)]
+    lacking = [each.now.model for each in due if _proposed(ci, each) is None]
     ci.console.result(f"digest={digest(raw)}")
     ci.console.result(f"refresh={' '.join(lacking) or _NONE}")
     return Exit.OK
 
 
-def _is_proposed(ci: MonitorJob, context: RepositoryContext, watched: Watched) -> bool:
-    """Whether there is a pull request already, so that no data need be fetched."""
-    wanted = proposal_of(watched, ci.place(context), context.tip, {})
-    return earlier_proposal(ci.github, wanted) is not None
+def _proposed(ci: MonitorJob, watched: Watched) -> Proposed | None:
+    """The pull request that there is already; None where there is none."""
+    model = watched.now.model
+    return earlier_proposal(ci.github, branch_of(model), marker_of(model), watched.stamp)
 
 
 def _all_watched(ci: MonitorJob, context: RepositoryContext, handed: HandedDays) -> list[Watched]:
@@ -354,8 +366,7 @@ class _Writer:
             return Change(trouble="not-pushed", detail=f"{error.what}. {error.hint}"[:500])
 
     def _proposed(self, watched: Watched) -> Change:
-        wanted = proposal_of(watched, self.place, self.context.tip, {})
-        if found := earlier_proposal(self.ci.github, wanted):
+        if found := _proposed(self.ci, watched):
             return Change(proposed=found)
         made = self._stamped(watched) if watched.follow.then == "retrain" else self._refreshed(watched)
         if isinstance(made, Change):

@@ -93,6 +93,20 @@ def watch(context: RepositoryContext, options: MonitorOptions) -> Watched:
     return Watched(models=tuple(healths), looked_at=tuple(looked), recorded=recorded)
 
 
+def days_of_logs(context: RepositoryContext, day: date) -> Iterator[tuple[Name, list[DayEntry], dict[Date, str]]]:
+    """What the logs of each model say of the days up to one that the ledger lacks, and why days could not be read.
+
+    Nothing is recorded.
+    """
+    for model in context.config.models:
+        if model.monitor:
+            watching = _Watching(
+                context=context, model=model, settings=model.monitor, day=day, options=MonitorOptions()
+            )
+            watching.health()
+            yield model.name, watching.made, watching.faults
+
+
 def _watched(context: RepositoryContext, name: Name | None) -> list[tuple[Model, Monitor]]:
     config = context.config
     found = [(each, each.monitor) for each in config.models if each.monitor and name in {None, each.name}]
@@ -116,6 +130,7 @@ class _Watching:
     options: MonitorOptions
     looked: list[Date] = field(default_factory=list)
     faults: dict[Date, str] = field(default_factory=dict)
+    made: list[DayEntry] = field(default_factory=list)  # entries of what was read now
 
     @cached_property
     def environment(self) -> Name:
@@ -137,6 +152,7 @@ class _Watching:
 
     def _record(self, made: Sequence[DayEntry]) -> None:
         self.looked += [each.date for each in made]
+        self.made += made
         if made and self.options.record and not self.options.dry_run:
             self.context.record(*made)
 

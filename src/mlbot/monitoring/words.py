@@ -25,7 +25,7 @@ def _model(health: Health, pen: Pen) -> Iterator[str]:
     yield f"{pen.paint(clean(sentence('monitoring', 'title', health=health)), _BOLD)} {state}"
     yield pen.wrap(sentence("monitoring", "day", health=health))
     if health.why:
-        yield pen.wrap(clean(sentence("monitoring", f"why/{health.why}", health=health), 600))
+        yield pen.wrap(why_text(health))
     if health.unlogged:
         names = ", ".join(clean(each, 40) for each in health.unlogged[:_MOST])
         yield pen.wrap(sentence("monitoring", "unlogged", names=names))
@@ -56,12 +56,17 @@ def _row(finding: Finding) -> list[Cell]:
     return [
         Cell(what_text(finding)),
         Cell(subject_text(finding)),
-        Cell(_amount(finding.code, finding.before), right=True),
-        Cell(_amount(finding.code, finding.now), right=True),
-        Cell(_effect(finding.code, finding.effect), _STYLES[State.ALARM], right=True),
-        Cell(_effect(finding.code, finding.limit).lstrip("+"), right=True),
+        Cell(amount_text(finding.code, finding.before), right=True),
+        Cell(amount_text(finding.code, finding.now), right=True),
+        Cell(effect_text(finding.code, finding.effect), _STYLES[State.ALARM], right=True),
+        Cell(effect_text(finding.code, finding.limit).lstrip("+"), right=True),
         Cell(since),
     ]
+
+
+def why_text(health: Health) -> str:
+    """Why nothing can be told; empty where there is no reason. Escaped for a terminal alone."""
+    return clean(sentence("monitoring", f"why/{health.why}", health=health), 600) if health.why else ""
 
 
 def what_text(finding: Finding) -> str:
@@ -77,7 +82,8 @@ def subject_text(finding: Finding) -> str:
     return sentence("monitoring", f"part/{finding.part}", name=clean(finding.column, 40))
 
 
-def _amount(code: Code, value: float | None) -> str:
+def amount_text(code: Code, value: float | None) -> str:
+    """A share, a number of requests, or a metric; a dash where there is none."""
     if value is None:
         return _NONE
     match code:
@@ -89,7 +95,8 @@ def _amount(code: Code, value: float | None) -> str:
             return figures.percent(value)
 
 
-def _effect(code: Code, value: float) -> str:
+def effect_text(code: Code, value: float) -> str:
+    """How far something moved, with its unit."""
     match code:
         case Code.LOCATION:
             return f"{value:+.2f} sd"
