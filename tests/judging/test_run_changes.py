@@ -1,20 +1,26 @@
 """Which data a change has otherwise, where both versions come from, and what a gate makes of it."""
 
 import hashlib
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.judging.test_run_data_checks import people
+from tests.support import history_samples
 from tests.support.git_samples import Sandbox, make
 
+from mlbot.config.data import Data
+from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport
-from mlbot.gates.metric import Bound, DataCheck, Gate
+from mlbot.gates.metric import Bound, DataCheck, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.judging.run_changes import data_changes
+from mlbot.judging.run_data_checks import _said, check_apart
 from mlbot.judging.run_judge import Rules
+from mlbot.ledger.entries import profile_path
 from mlbot.plan.run_plan import Planning
 from mlbot.verdict.decide import Evidence, decide
 from mlbot.verdict.verdict import Commits, Evaluation
@@ -40,12 +46,14 @@ def repository(tmp_path: Path) -> Sandbox:
     return made
 
 
-def changes(repository: Sandbox, *, trusts_head: bool = True) -> tuple[DataReport, ...]:
+def changes(
+    repository: Sandbox, *, trusts_head: bool = True, profiled: Collection[str] | None = None
+) -> tuple[DataReport, ...]:
     git = Repository.discover(repository.path)
     planning = Planning.of(git, three_commits(git, "main"), outside=trusts_head)
     with ExitStack() as checkouts:
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=trusts_head)
-        return data_changes(planning, rules, progress=lambda _: None)
+        return data_changes(planning, rules, progress=lambda _: None, profiled=profiled)
 
 
 @pytest.mark.parametrize("trusts_head", [True, False])
@@ -99,6 +107,81 @@ def test_no_url_of_a_change_is_opened(repository: Sandbox) -> None:
     (report,) = changes(repository, trusts_head=False)
     assert report.problem
     assert report.problem.cause in {"url", "outside"}
+
+
+def paths(reports: Collection[DataReport]) -> set[str]:
+    """Where the ledger has the profiles of reports."""
+    return {profile_path(each.digest, report.model, each.part) for report in reports for each in report.profiles}
+
+
+def test_data_without_a_profile_get_one_once(repository: Sandbox) -> None:
+    repository.commit({"mlbot.yaml": CONFIG.replace('"true"', '"true; true"')})
+    assert changes(repository) == ()
+    (report,) = changes(repository, profiled=())
+    assert (report.diffs, report.problem, report.says_something, report.trains_otherwise) == ((), None, False, False)
+    train, holdout = report.profiles
+    assert (train.part, train.path, holdout.part, holdout.path) == ("train", "train.csv", "holdout", "holdout.csv")
+    assert (train.sketch.rows, holdout.sketch.rows) == (200, 100)
+    assert train.content == f"sha256:{hashlib.sha256(TRAIN.encode()).hexdigest()}"
+    assert "id" in {each.name for each in train.columns}
+    assert "id" not in {each.name for each in train.sketch.features}
+    assert [each.name for each in train.sketch.targets] == ["label"]
+    assert changes(repository, profiled=paths([report])) == ()
+    repository.commit({"train.csv": MORE})
+    (again,) = changes(repository, profiled=paths([report]))
+    assert [(each.part, each.sketch.rows) for each in again.profiles] == [("train", 205)]
+    assert again.diffs[0].added == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [("sketch: false", []), ("sketch: true", ["train", "holdout"]), ("drop: [town]", ["train", "holdout"])],
+)
+def test_profiles_are_made_where_the_config_lets_them(repository: Sandbox, setting: str, parts: list[str]) -> None:
+    config = CONFIG.replace("id: id,", f"id: id, {setting},").replace('"true"', '"true; true"')
+    repository.commit({"mlbot.yaml": config, "train.csv": MORE})
+    repository.git("push", "--quiet", ".", "HEAD:main")
+    repository.commit({"mlbot.yaml": config.replace('"true; true"', '"true"')})
+    found = changes(repository, profiled=())
+    assert [each.part for report in found for each in report.profiles] == parts
+
+
+def test_what_breaks_a_profile_costs_that_alone() -> None:
+    change = Change(model="m", task=Task.BINARY, data=Data(holdout="holdout.csv", target="label"))
+    report, profile = DataReport(model="m"), history_samples.profile().profile
+    lines = [each.model_dump_json().encode() + b"\n" for each in (report, profile)]
+    assert _said(change, b"".join(lines), "").profiles == (profile,)
+    for broken in (b"", b"{", b"{}\n", lines[1][:-1], b"\xff\n", b"null\n"):
+        assert _said(change, lines[0] + broken, "killed") == report
+    for broken in (b"", b"{", lines[0][:-1], b"\n", b"{}\n", b"null\n"):
+        failed = _said(change, broken, "killed").problem
+        assert failed
+        assert failed.values["why"] == "killed"
+
+
+def test_a_file_that_cannot_be_profiled_is_left_out(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.parquet"
+    good.write_text(TRAIN)
+    bad.write_bytes(b"PAR1" + bytes(100))
+    digest = history_samples.profile().profile.digest
+    given: tuple[tuple[Part, Path], ...] = (("train", good), ("holdout", bad))
+    files = {
+        part: Versions(part=part, name=file.name, before=None, after=str(file), changed=False, profiled=digest)
+        for part, file in given
+    }
+    data = Data(holdout="holdout.csv", target="label")
+    tried: tuple[tuple[Part | None, Part | None], ...] = (("train", None), (None, "holdout"), ("train", "holdout"))
+    for train, holdout in tried:
+        change = Change(
+            model="m",
+            task=Task.BINARY,
+            data=data,
+            train=files[train] if train else None,
+            holdout=files[holdout] if holdout else None,
+        )
+        found = check_apart(change)
+        assert found.problem is None
+        assert [each.part for each in found.profiles] == (["train"] if (train, holdout) == ("train", None) else [])
 
 
 def judged(report: DataReport | None, check: DataCheck = DataCheck.OVERLAP) -> tuple[Outcome, Reason]:

@@ -22,7 +22,7 @@ from mlbot.errors import Exit
 from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
 from mlbot.github.api import GitHub, open_heads
-from mlbot.ledger.entries import LookEntry, ReferenceEntry, ReleaseEntry, VerdictEntry
+from mlbot.ledger.entries import LookEntry, ProfileEntry, ReferenceEntry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import reference_of
 from mlbot.lib.record import canonical, digest
 from mlbot.protocol.decision import PullRequestSubject
@@ -432,20 +432,41 @@ def test_from_a_judged_tip_to_staging(fresh: World, capsys: pytest.CaptureFixtur
     card = (files / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert all(part in card for part in ("## Intended use", "## Metrics", "`north`", "The slice rare has 20 rows"))
 
-    (reference,) = [each for each in fresh.entries() if isinstance(each, ReferenceEntry)]
-    assert reference_of(fresh.entries(), release) == reference
-    sketch = reference.sketch
     assert json.loads(out)["unwatched"] is None
-    assert [each.name for each in sketch.answers] == ["label", "probability"]
-    assert [each.name for each in sketch.targets] == ["y"]
-    rows = len((fresh.sandbox.path / "data" / "holdout.csv").read_text().splitlines()) - 1
-    assert {rows} == {sketch.rows, *(each.own.rows for each in sketch.beside(sketch.counts))}
     assert mlbot(capsys, "release", "tiny")[0] == Exit.OK
-    assert [each for each in fresh.entries() if isinstance(each, ReferenceEntry)] == [reference]
+    has_a_reference(fresh, release)
+    has_profiles(fresh, verdict)
+    code, out, said = mlbot(capsys, "registry", "data", "data/train.csv", "--json")
+    assert code == Exit.OK, said
+    assert [each["versions"] for each in json.loads(out)["verdicts"]] == [["v1.0.0"]]
+    code, out, said = mlbot(capsys, "registry", "data", str(verdict.holdout)[7:19])
+    assert code == Exit.OK, said
+    assert "Judged on it" in out
+    assert "data/holdout.csv" in out
 
     assert mlbot(capsys, "promote", "tiny@v1.0.0", "staging")[0] == Exit.OK
     assert mlbot(capsys, "run", "--record")[0] == Exit.OK, "nothing is left to judge"
     assert len(verdicts(fresh)) == 1
+
+
+def has_a_reference(world: World, release: ReleaseEntry) -> None:
+    (reference,) = [each for each in world.entries() if isinstance(each, ReferenceEntry)]
+    assert reference_of(world.entries(), release) == reference
+    sketch = reference.sketch
+    assert [each.name for each in sketch.answers] == ["label", "probability"]
+    assert [each.name for each in sketch.targets] == ["y"]
+    rows = len((world.sandbox.path / "data" / "holdout.csv").read_text().splitlines()) - 1
+    assert {rows} == {sketch.rows, *(each.own.rows for each in sketch.beside(sketch.counts))}
+
+
+def has_profiles(world: World, verdict: VerdictEntry) -> None:
+    found = {each.profile.part: each.profile for each in world.entries() if isinstance(each, ProfileEntry)}
+    assert {found["train"].path: found["train"].digest} == verdict.data
+    assert found["train"].content == digest((world.sandbox.path / "data" / "train.csv").read_bytes())
+    assert (found["holdout"].path, found["holdout"].content) == ("data/holdout.csv", verdict.holdout)
+    assert [each.name for each in found["train"].columns] == ["x1", "x2", "x3", "segment", "y"]
+    assert [each.name for each in found["train"].sketch.features] == ["x1", "x2", "x3"]
+    assert found["train"].sketch.rows == len((world.sandbox.path / "data" / "train.csv").read_text().splitlines()) - 1
 
 
 def test_a_model_that_fails_is_remembered_and_not_stored(fresh: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -258,6 +258,25 @@ def lineage(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch:
 
 
 @registry.command(
+    epilog=example("mlbot registry data data/train.csv", "mlbot registry data 4f1c2a9d --json | jq '.versions[].stays'")
+)
+@click.argument("subject", metavar="DIGEST|PATH")
+@json_option
+@fetch_option
+@common
+def data(directory: Path, subject: str, *, quiet: bool, as_json: bool, fetch: bool) -> Exit:
+    """Say what used a data file: trainings on the guarded branch, versions, environments; and what the file holds.
+
+    PATH is the file as the working tree has it; what was there before is listed too. DIGEST is one that a lineage
+    shows, or the file's sha256; its first 8 digits are enough.
+    """
+    from mlbot.registry.run_registry import RegistryQuery, show_data
+
+    console = Console.of_process(quiet=quiet)
+    return show_data(RegistryQuery(directory=directory, console=console, fetch=fetch, as_json=as_json), subject)
+
+
+@registry.command(
     epilog=example(
         "mlbot registry verdict --pr 12 --json",
         "mlbot registry verdict --commit main",

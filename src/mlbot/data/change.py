@@ -3,7 +3,7 @@
 from mlbot.config.data import Data
 from mlbot.data.findings import DataReport, Part, Why, unchecked
 from mlbot.gates.metric import Task
-from mlbot.lib.record import Name, Record
+from mlbot.lib.record import Digest, Name, Record
 
 
 class Versions(Record):
@@ -14,6 +14,7 @@ class Versions(Record):
     before: str | None  # where it is; None where there is none, or none that is needed
     after: str
     changed: bool = True
+    profiled: Digest | None = None  # its digest, where the ledger is to have a profile of it
 
 
 class Change(Record):

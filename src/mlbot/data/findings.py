@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mlbot.data.sketch import Profile
 from mlbot.gates.metric import DataCheck
 from mlbot.lib.record import Count, Name, Record
 
@@ -128,6 +129,7 @@ class DataReport(Record):
     figures: tuple[Figure, ...] = ()
     notes: tuple[Why, ...] = ()  # what was looked at only in part, and what could not be compared
     problem: Why | None = None  # why nothing could be checked
+    profiles: tuple[Profile, ...] = ()  # of files that the ledger has none of; of the guarded branch's own alone
 
     @property
     def to_look_at(self) -> tuple[Finding, ...]:

@@ -191,8 +191,8 @@ class Profile(Record):
 
     part: Literal["train", "holdout"]
     path: Annotated[str, StringConstraints(max_length=1_000)]  # where it was
-    digest: Digest  # as the lineage of a training has it; of a holdout that of its bytes
-    content: Digest  # sha256 of its bytes
+    digest: Digest  # of path and content, as the lineage of a training has it
+    content: Digest | None = None  # sha256 of its bytes; None of a folder
     columns: Annotated[tuple[ColumnType, ...], Field(max_length=MOST_TYPES)]
     more_columns: Count = 0
     sketch: Sketch

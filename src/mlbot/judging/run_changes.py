@@ -1,7 +1,7 @@
 """What a change does to the data of models: both versions are fetched, and compared and checked by rows."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,10 @@ from mlbot.errors import MlbotError, UsageError
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.judging.run_judge import Rules, opened
+from mlbot.ledger.entries import profile_path
 from mlbot.lib.artifact import UnfitError
 from mlbot.lib.escape import one_line
+from mlbot.lib.record import Digest
 from mlbot.lib.tree import is_url
 from mlbot.plan.content_key import Side
 from mlbot.plan.run_plan import Planning
@@ -28,18 +30,33 @@ MOST_BYTES = 8 << 30
 """The largest file that is compared."""
 
 
-def data_changes(planning: Planning, rules: Rules, *, progress: Callable[[str], None]) -> tuple[DataReport, ...]:
-    """What was found in the data of the models whose data the merged tree has otherwise than the guarded branch."""
+def data_changes(
+    planning: Planning,
+    rules: Rules,
+    *,
+    progress: Callable[[str], None],
+    profiled: Collection[str] | None = None,
+) -> tuple[DataReport, ...]:
+    """What was found in the data of the models whose data the merged tree has otherwise than the guarded branch.
+
+    `profiled` are the paths of the ledger's profiles, where the verdict is one of the guarded branch's own: of data of
+    a judged model that have none, one is made.
+    """
     head = planning.sides.head
-    if head is planning.sides.base:
+    if head is planning.sides.base and profiled is None:
         return ()
     found: list[DataReport] = []
+    judged = {each.name for each in planning.plan.stale}
     for model in head.config.models:
-        changing = _Changing(planning=planning, rules=rules, model=model)
+        new = profiled if model.name in judged else None
+        changing = _Changing(planning=planning, rules=rules, model=model, profiled=new)
         if changing.is_unseen:
             found.append(unchecked(model.name, "outside", file=model.data.train or ""))
         elif changing.parts:
             progress(f"{model.name}: comparing its data with those of the guarded branch")
+            found.append(changing.report())
+        elif changing.unprofiled:
+            progress(f"{model.name}: recording what its data hold")
             found.append(changing.report())
     return tuple(found)
 
@@ -64,6 +81,7 @@ class _Changing:
     planning: Planning
     rules: Rules
     model: Model  # as head has it
+    profiled: Collection[str] | None = None
     held: list[object] = field(default_factory=list)
 
     @property
@@ -99,6 +117,22 @@ class _Changing:
         parts: tuple[Part, ...] = ("train", "holdout")
         return tuple(part for part in parts if self._differs(part))
 
+    @property
+    def unprofiled(self) -> Mapping[Part, Digest]:
+        """The digests of what the ledger is to have a profile of, and has none: of files that git has or points to."""
+        data = self.judged_as.data
+        if self.profiled is None or self.model.evaluate is not None or self.model.artifact is not None:
+            return {}
+        wanted: dict[Part, bool] = {"train": data.sketch is not False, "holdout": data.sketches_holdout}
+        names = {part: _named(self.model, part) for part, is_wanted in wanted.items() if is_wanted}
+        seen = {part: name for part, name in names.items() if name and not is_url(name)}
+        digests = {part: self.head.data_digest(name) for part, name in seen.items() if not self.head.is_outside(name)}
+        return {
+            part: digest
+            for part, digest in digests.items()
+            if profile_path(digest, self.model.name, part) not in self.profiled
+        }
+
     def _differs(self, part: Part) -> bool:
         now, was = _named(self.model, part), _named(self.was, part)
         if now is None or (self.was is None and part == "holdout"):
@@ -114,7 +148,7 @@ class _Changing:
         with tempfile.TemporaryDirectory(prefix="mlbot-data-") as scratch:
             notes: list[Why] = []
             made = {part: self._versions(part, Path(scratch), notes) for part in self.parts}
-            if not any(made.values()):
+            if made and not any(made.values()):
                 return unchecked(self.model.name, notes[0].cause, **notes[0].values)  # a missing one leaves one
             train, holdout = made.get("train"), made.get("holdout")
             if train is None and "train" not in made:
@@ -127,14 +161,20 @@ class _Changing:
                 model=model.name,
                 task=model.task,
                 data=model.data,
-                train=train,
-                holdout=holdout,
+                train=self._with_profile(train),
+                holdout=self._with_profile(holdout),
                 hidden=hidden,
                 notes=tuple(notes),
             )
             found = check_apart(change)
             lacks = "train" in made and train is None
             return found.model_copy(update={"problem": notes[0], "notes": tuple(notes[1:])}) if lacks else found
+
+    def _with_profile(self, versions: Versions | None) -> Versions | None:
+        """The same, with the digest to profile it by. A holdout that judges is that of the tip, which head is then."""
+        if versions is None or versions.after.startswith("/dev/"):
+            return versions
+        return versions.model_copy(update={"profiled": self.unprofiled.get(versions.part)})
 
     def _versions(self, part: Part, folder: Path, notes: list[Why]) -> Versions | None:
         """Both versions of a file, where they can be had: of a pull request's tree only what git has, as bytes."""

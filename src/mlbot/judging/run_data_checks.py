@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,15 @@ from mlbot.data.findings import (
     column_changes,
     label_counts,
 )
+from mlbot.data.sketch import LONGEST_NAME, MOST_TYPES, ColumnType, Profile
 from mlbot.data.vectors import Columns
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.lib.escape import one_line
+from mlbot.lib.record import Digest, digest_of_stream
 from mlbot.ml.frames import CHUNK, UnreadableError, parquet_files
 from mlbot.ml.row_hashes import Hashing, LargeTable
+from mlbot.ml.sketches import Batch, sketch_of
 
 MOST_SAMPLED = 20_000
 _MOST_FEATURES = 400  # that are looked at one by one
@@ -71,24 +75,35 @@ def check_apart(change: Change) -> DataReport:
             env=env | threads,
             timeout=_WALL_S,
             pass_fds=held,
-            check=True,
+            check=False,
         )
-        return DataReport.model_validate_json(done.stdout)
-    except subprocess.TimeoutExpired:
-        return change.failed("crashed", why=f"it took more than {_WALL_S // 60} minutes")
-    except (subprocess.CalledProcessError, ValidationError) as error:
-        said = (
-            error.stderr.decode("utf-8", "replace").strip() if isinstance(error, subprocess.CalledProcessError) else ""
-        )
-        return change.failed("crashed", why=one_line(said.splitlines()[-1] if said else "the process was killed", 300))
+    except subprocess.TimeoutExpired as error:
+        return _said(change, error.stdout or b"", f"it took more than {_WALL_S // 60} minutes")
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return _said(change, done.stdout, one_line(lines[-1] if lines else "the process was killed", 300))
+
+
+def _said(change: Change, raw: bytes, why: str) -> DataReport:
+    """What the process wrote, a line each: the report, then profiles. What breaks a profile costs that alone."""
+    first, *more = raw.split(b"\n")[:-1] or [b""]
+    try:
+        report = DataReport.model_validate_json(first)
+    except ValidationError:
+        return change.failed("crashed", why=why)
+    profiles: list[Profile] = []
+    with suppress(ValidationError):
+        profiles += map(Profile.model_validate_json, more)
+    return report.model_copy(update={"profiles": tuple(profiles)})
 
 
 def _main() -> None:
     """Check the change that comes in, and write what was found; the kernel ends this process before the judge."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    change = Change.model_validate_json(sys.stdin.buffer.read())
-    sys.stdout.write(check(change).model_dump_json())
+    checking = _Checking(change=Change.model_validate_json(sys.stdin.buffer.read()))
+    for record in chain([_found(checking)], _profiles(checking)):
+        sys.stdout.write(f"{record.model_dump_json()}\n")
+        sys.stdout.flush()
 
 
 def check(change: Change) -> DataReport:
@@ -96,8 +111,13 @@ def check(change: Change) -> DataReport:
 
     Nothing here raises for what a file holds: a file that cannot be read is the report's problem.
     """
+    return _found(_Checking(change=change))
+
+
+def _found(checking: "_Checking") -> DataReport:
+    change = checking.change
     try:
-        return _Checking(change=change).report()
+        return checking.report()
     except _FileError as error:
         return change.failed("unreadable", **error.values)
     except MlbotError as error:
@@ -106,6 +126,39 @@ def check(change: Change) -> DataReport:
     except (PolarsError, PanicException, OSError, MemoryError, UnicodeError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         return change.failed("stopped", why=one_line(why, 300).rstrip("."))
+
+
+def _profiles(checking: "_Checking") -> Iterator[Profile]:
+    """What the files hold that the ledger has no profile of, as far as they can be read."""
+    for versions in filter(None, (checking.change.train, checking.change.holdout)):
+        if versions.profiled is not None:
+            with suppress(_FileError, MlbotError, PolarsError, PanicException, OSError, MemoryError, ValueError):
+                yield _profile(checking, versions, versions.profiled)
+
+
+def _profile(checking: "_Checking", versions: Versions, digest: Digest) -> Profile:
+    table, targets = checking.files[versions.part, "after"], checking.data.targets
+    wanted = checking.data.features or [name for name in table.kinds if name not in checking.apart]
+    features = [name for name in wanted if name in table.kinds]
+    answers = [name for name in targets if name in table.kinds]
+
+    def batches() -> Iterator[Batch]:
+        for rows in table.batches([pl.col(name) for name in (*features, *answers)]):
+            yield Batch(features=rows.select(features), targets=rows.select(answers))
+
+    short = [name for name in table.kinds if len(name) <= LONGEST_NAME][:MOST_TYPES]
+    source = Path(versions.after)
+    with source.open("rb") if source.is_file() else nullcontext() as stream:
+        content = None if stream is None else digest_of_stream(stream)
+    return Profile(
+        part=versions.part,
+        path=versions.name,
+        digest=digest,
+        content=content,
+        columns=tuple(ColumnType(name=name, type=str(table.dtype(name))[:LONGEST_NAME]) for name in short),
+        more_columns=len(table.kinds) - len(short),
+        sketch=sketch_of(batches, table.rows),
+    )
 
 
 class _FileError(Exception):

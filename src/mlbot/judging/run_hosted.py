@@ -660,7 +660,9 @@ def _judge(
     assignment = assign(run, decision)
     planning = assignment.planning
     with _model_judge(run, assignment, evaluated) as models:
-        data = () if decision.trial else data_changes(planning, models.rules, progress=run.console.say)
+        profiled = LedgerBranch.at(run.remote).branch.paths(*folders_of("profile")) if _is_push(decision) else None
+        say = run.console.say
+        data = () if decision.trial else data_changes(planning, models.rules, progress=say, profiled=profiled)
         results = [models.judge(planned) for planned in assignment.plan.stale]
         evidence = evidence_of(planning, results, data)
         given = granted(run, assignment, evidence)

@@ -47,7 +47,7 @@ from mlbot.judging.run_judge import (
     with_files,
 )
 from mlbot.judging.waivers import ended
-from mlbot.ledger.entries import ReleaseEntry, WaiverEntry
+from mlbot.ledger.entries import ReleaseEntry, WaiverEntry, folders_of
 from mlbot.lib.record import Digest
 from mlbot.lib.templates import sentence
 from mlbot.lib.tree import is_url
@@ -182,7 +182,8 @@ def judge_commits(work: Work, console: Console) -> Report:
         trainer = Trainer(planning=planning, store=store, progress=console.say, jobs=work.options.jobs)
         rules = Rules(planning=planning, checkouts=checkouts, trusts_head=True)
         holdouts = _before_training(planning, rules, console)
-        data = data_changes(planning, rules, progress=console.say)
+        profiled = local_paths(repository.root, folders_of("profile")) if work.pushed else None
+        data = data_changes(planning, rules, progress=console.say, profiled=profiled)
         for line in data_lines(data):  # before hours of training, not after
             console.say(line)
         if models:

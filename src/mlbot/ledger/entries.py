@@ -789,6 +789,11 @@ def _first_alone(entry: Entry) -> str | None:
             return None
 
 
+def profile_path(digest: Digest, model: Name, part: str) -> str:
+    """Where the profile of a data file is, whatever it says."""
+    return "/".join((_ROOT, "profile", rows_of(digest), f"{model}.{part}.json"))
+
+
 def folders_of(kind: Kind | None = None, subject: Name | None = None, key: Digest | None = None) -> tuple[str, ...]:
     """The folders to read for a lookup: everything, a kind, one subject of it, one key of that; each ends in `/`.
 

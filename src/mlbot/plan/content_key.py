@@ -208,17 +208,11 @@ class Side:
         `.dvc` file that is in git: the digest of that file's entry. Otherwise, if it may be looked at: sha256 of its
         content. An URL, or what cannot be seen from here: the digest of its name; the training records the content.
         """
-        if is_url(path):
-            return digest(f"url {path}")
-        found = self.tree.match(path) or self.dvc_file(path)
-        if found and not self.tree.leads_out(found):
-            return self.tree.digest(found)
-        return (self.outside or {}).get(path) or digest(f"outside {path}")
+        return data_digest(self.tree, path, self.outside or {})
 
     def dvc_file(self, path: str) -> frozenset[str]:
         """The `.dvc` file that stands for a path."""
-        found = next((name for name in dvc_files(path) if name in self.tree.entries), None)
-        return frozenset() if found is None else frozenset({found})
+        return _dvc_file(self.tree, path)
 
     def is_outside(self, path: str) -> bool:
         """Whether git at this commit has neither the data nor a `.dvc` file that stands for it."""
@@ -257,6 +251,21 @@ def _is_table(path: str) -> bool:
     name = path.rpartition("/")[2]
     parts = [part for part in name.lower().split(".")[1:] if part not in _PACKED]
     return name not in LOCKS and bool(parts) and parts[-1] in _TABLES
+
+
+def data_digest(tree: Tree, path: str, outside: Mapping[str, Digest]) -> Digest:
+    """What stands for a data source in the key of a tree; see `Side.data_digest`."""
+    if is_url(path):
+        return digest(f"url {path}")
+    found = tree.match(path) or _dvc_file(tree, path)
+    if found and not tree.leads_out(found):
+        return tree.digest(found)
+    return outside.get(path) or digest(f"outside {path}")
+
+
+def _dvc_file(tree: Tree, path: str) -> frozenset[str]:
+    found = next((name for name in dvc_files(path) if name in tree.entries), None)
+    return frozenset() if found is None else frozenset({found})
 
 
 def dvc_files(path: str) -> Iterator[str]:

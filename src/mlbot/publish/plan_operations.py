@@ -17,6 +17,7 @@ from mlbot.ledger.entries import (
     Entry,
     GateAsked,
     LookEntry,
+    ProfileEntry,
     RequestEntry,
     SeedValues,
     Since,
@@ -36,7 +37,7 @@ from mlbot.protocol.artifacts import AcceptedArtifact
 from mlbot.protocol.decision import FinishWithoutJudging, Judge, Policy, PullRequestSubject, PushSubject, Subject
 from mlbot.protocol.marker import Place, Stamp, marker_of, stamped, with_attempt
 from mlbot.report import words
-from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest
+from mlbot.report.report import ModelReport, Picture, Report, report_digest, training_digest, training_of
 from mlbot.report.words import headline
 from mlbot.verdict.decide import unwaived
 from mlbot.verdict.verdict import GateResult, Score
@@ -388,6 +389,16 @@ def entries_of(report: Report, origin: Origin) -> tuple[VerdictEntry, ...]:
     return tuple(entry for entry in found if entry is not None)
 
 
+def profiles_of(report: Report, origin: Origin) -> tuple[ProfileEntry, ...]:
+    """One entry for each data file of which the judge made a profile: the ledger has none of it."""
+    commit = report.verdict.commits.head
+    return tuple(
+        ProfileEntry(model=each.model, profile=profile, commit=commit, branch=origin.branch, time=origin.time)
+        for each in report.data
+        for profile in each.profiles
+    )
+
+
 def looks_of(report: Report, decision: Judge, repository: int | None, time: Time) -> tuple[LookEntry, ...]:
     """One entry for each model whose figures the report shows, of a trial too."""
     subject = decision.subject
@@ -465,6 +476,7 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
     verdict = model.verdict
     if verdict.key is None:
         return None
+    training = training_of(model)
     return VerdictEntry(
         schema_version="mlbot/ledger@2",
         model=model.model,
@@ -489,6 +501,7 @@ def _entry(report: Report, model: ModelReport, origin: Origin) -> VerdictEntry |
         deterministic=verdict.seeds.candidate_deterministic if verdict.seeds else None,
         recipe=verdict.seeds.recipe if verdict.seeds else None,
         anchors=tuple(_anchors(model)) or None,
+        data=training.data if training else None,
         gates=tuple(_gates(model)) or None,
         time=origin.time,
     )

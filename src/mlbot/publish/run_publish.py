@@ -72,6 +72,7 @@ from mlbot.publish.plan_operations import (
     not_run,
     pending,
     pictures_of,
+    profiles_of,
     publish,
     publish_trial,
     signature,
@@ -442,7 +443,7 @@ def _entries(handover: Handover, decision: Judge, report: Report) -> tuple[Entry
     if not isinstance(decision.subject, PushSubject):
         return ()
     origin = Origin(branch=decision.subject.branch, attempt=decision.attempt, judge=handover.judge, time=_now())
-    return entries_of(report, origin)
+    return (*entries_of(report, origin), *profiles_of(report, origin))
 
 
 def _charts(found: Judged) -> Drawn:
@@ -595,7 +596,7 @@ def _append(context: RepositoryContext, report: Report, known: Iterable[Entry]) 
     origin = Origin(branch=context.branch, attempt=attempt, judge=attempt, time=context.time)
     entries = [_without_artifacts(entry) for entry in entries_of(report, origin)]
     if entries:
-        context.record(*entries, *looks_by(Asker(actor=context.actor), report, origin))
+        context.record(*entries, *profiles_of(report, origin), *looks_by(Asker(actor=context.actor), report, origin))
         context.say(f"The ledger has {len(entries)} new verdict{'s' * (len(entries) > 1)}.")
 
 

@@ -1,12 +1,15 @@
 """The registry for a terminal: what is where, what happened, what a version was made from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from types import MappingProxyType
 
+from mlbot.data.sketch import Column, Profile, SketchKind, Tally
 from mlbot.events.github import Attempt
-from mlbot.ledger.entries import Environment
+from mlbot.ledger.entries import Environment, ProfileEntry
 from mlbot.lib.escape import clean
 from mlbot.lib.terminal import Cell, Pen
+from mlbot.registry.data_use import DataUse, DataVerdict, DataVersion, PathContent, Stay
 from mlbot.registry.views import (
     EnvironmentView,
     History,
@@ -78,6 +81,7 @@ def version_text(model: ModelDetail, version: VersionView, pen: Pen) -> str:
         ("released", _by(version.released, version.actor) if version.released else "no: it is tagged only"),
         ("withdrawn", version.withdrawn),
         ("live in", ", ".join(version.live) or "no environment"),
+        ("made from", f"mlbot registry lineage {clean(model.model)}@{version.version} says it"),
     ]
     environments = [each for each in model.environments if each.version == version.version]
     tables = _pairs(rows, pen), _environments(environments, pen), _footnote(environments)
@@ -120,6 +124,7 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
         ("bytes", found.digest or "not known"),
         ("content key", found.key or "not known"),
         *_several("data", [f"{clean(path)}  {digest}" for path, digest in (found.data or {}).items()]),
+        ("", _data_hint(found)),
         *_several("parameters", [f"{clean(name)} = {clean(value)}" for name, value in (found.params or {}).items()]),
         ("seed", None if found.seed is None else str(found.seed)),
         *_several("environment", list(_environment(found.environment)) if found.environment else []),
@@ -134,6 +139,189 @@ def lineage_text(found: Lineage, pen: Pen) -> str:
         *_several("deployed", [_deployed(each) for each in found.deployments] or ["nowhere"]),
     ]
     return _joined(title, _pairs(rows, pen), _listed([*found.notes, *_cut(found.problems)], pen))
+
+
+_MOST_ROWS = 20
+
+
+def data_text(found: DataUse, pen: Pen) -> str:
+    """What used a data file."""
+    own = {each.profile.content for each in found.profiles}
+    named = [f"{each}{'  sha256 of its bytes' if each in own else ''}" for each in found.digests]
+    rows: list[tuple[str, str | None]] = [
+        *_several("path", [clean(each) for each in found.paths if each != found.path]),
+        *_several("digest", named or [_NOT_HERE]),
+        ("last used", _last_use(found) if found.digests else None),
+    ]
+    return _joined(
+        pen.paint(clean(found.path or found.asked), _BOLD),
+        _pairs(rows, pen),
+        *(_profile(each, pen) for each in found.profiles[:2]),
+        _titled("Trained on it", _data_verdicts(found, "train", pen), pen),
+        _titled("Judged on it", _data_verdicts(found, "holdout", pen), pen),
+        _titled("Versions and where they were", _data_versions(found.versions, pen), pen),
+        _titled(f"What {clean(found.path or '')} held", _data_history(found.history, pen), pen),
+        _listed([*_data_notes(found), *_cut(found.problems)], pen),
+    )
+
+
+_NOT_HERE = "the working tree has no such file: name a digest of those that it had"
+
+
+def _titled(title: str, table: str, pen: Pen) -> str:
+    return f"{pen.paint(title, _BOLD)}\n{table}" if table else ""
+
+
+def _last_use(found: DataUse) -> str:
+    if found.verdicts:
+        return f"{_time(found.verdicts[-1].time)} UTC, by the verdict on {clean(found.verdicts[-1].model)}"
+    if found.versions:
+        return f"by {clean(found.versions[-1].model)} {found.versions[-1].version}"
+    return "never, as far as the ledger says"
+
+
+def _data_notes(found: DataUse) -> Iterator[str]:
+    if found.digests and not found.profiles:
+        yield (
+            "The ledger has no profile of it: one is recorded with the verdict on the commit of the guarded branch "
+            "that changes a file."
+        )
+    if found.silent:
+        yield (
+            f"Of {found.silent:,} of {found.every:,} verdicts the ledger does not say the data: an earlier mlbot wrote "
+            "them, or their training left no lineage."
+        )
+
+
+def _profile(entry: ProfileEntry, pen: Pen) -> str:
+    profile, sketch = entry.profile, entry.profile.sketch
+    count = len(profile.columns) + profile.more_columns
+    title = f"{sketch.rows:,} rows, {count:,} columns, as {clean(entry.model)} reads them"
+    tallies = {column.name: (column, own) for column, own in _tallied(profile)}
+    rows = []
+    for each in profile.columns[:_MOST_ROWS]:
+        column, own = tallies.get(each.name, (None, None))
+        rows.append(
+            [
+                Cell(clean(each.name, 40)),
+                Cell(clean(each.type, 20)),
+                Cell(_share(own.missing, own.rows) if own else "", right=True),
+                Cell(_values(column, own) if column and own else "not sketched", _DIM if not own else ""),
+            ]
+        )
+    more = f"\n  … and {count - len(rows):,} more: --json" if count > len(rows) else ""
+    return (
+        f"{pen.paint(title, _BOLD)}\n{pen.table(['column', 'type', 'missing', 'values'], rows)}{more}"
+        if rows
+        else title
+    )
+
+
+def _tallied(profile: Profile) -> Iterator[tuple[Column, Tally]]:
+    return ((each.column, each.own) for each in profile.sketch.beside(profile.sketch.counts))
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.3g} %" if whole else ""
+
+
+def _values(column: Column, own: Tally) -> str:
+    """What most rows have: the most frequent categories, or where the middle half of the numbers is, by the bins."""
+    if column.kind is SketchKind.CATEGORY:
+        named = [*zip(column.values, own.counts, strict=False)][:3]
+        others = sum(own.counts[len(named) :])
+        found = [*((clean(value, 20), count) for value, count in named), *([("others", others)] if others else [])]
+        return ", ".join(f"{value} {_share(count, own.rows)}" for value, count in found)
+    if not column.edges:
+        return "not looked at" if column.kind is SketchKind.OTHER else "too few rows, or all alike"
+    low, high = (_quantile(column, own, level) for level in (0.25, 0.75))
+    shown = [_moment(each) if column.kind is SketchKind.TIME else f"{each:.6g}" for each in (low, high)]
+    unit = " characters" if column.kind is SketchKind.TEXT else ""
+    return f"half from {shown[0]} to {shown[1]}{unit}" if low < high else f"about {shown[0]}{unit}"
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    except (OverflowError, ValueError, OSError):  # a ledger may hold any number
+        return f"{seconds:.6g}"
+
+
+def _quantile(column: Column, own: Tally, level: float) -> float:
+    """The edge that is nearest to a quantile."""
+    below = [sum(own.counts[: at + 1]) for at in range(len(column.edges))]
+    wanted = level * sum(own.counts)
+    return min(zip(below, column.edges, strict=True), key=lambda each: abs(each[0] - wanted))[1]
+
+
+def _data_verdicts(found: DataUse, part: str, pen: Pen) -> str:
+    mine = [each for each in found.verdicts if each.part == part]
+    if not mine:
+        return ""
+    shown = mine[-_MOST_ROWS:]
+    head = ["model", "commit", "branch", "verdict", "judged (UTC)", "versions", "path"]
+    rows = [_data_verdict_row(each) for each in reversed(shown)]
+    more = f"\n  … and {len(mine) - len(shown):,} before: --json" if len(mine) > len(shown) else ""
+    return f"{pen.table(head, rows, expendable=(6, 2))}{more}"
+
+
+def _data_verdict_row(each: DataVerdict) -> list[Cell]:
+    return [
+        Cell(clean(each.model), _BOLD),
+        Cell(each.commit[:10]),
+        Cell(clean(each.branch)),
+        Cell(each.outcome),
+        Cell(_time(each.time)),
+        Cell(", ".join(each.versions) or _NONE),
+        Cell(clean(each.path or _NONE, 60)),
+    ]
+
+
+def _data_versions(versions: Sequence[DataVersion], pen: Pen) -> str:
+    if not versions:
+        return ""
+    head = ["model", "version", "used it for", "environment", "from (UTC)", "until (UTC)"]
+    rows = [
+        _data_version_row(each, stay) for each in reversed(versions) for stay in (*reversed(each.stays),) or (None,)
+    ]
+    more = f"\n  … and {len(rows) - _MOST_ROWS:,} more: --json" if len(rows) > _MOST_ROWS else ""
+    return f"{pen.table(head, rows[:_MOST_ROWS])}{more}"
+
+
+def _data_version_row(each: DataVersion, stay: Stay | None) -> list[Cell]:
+    until = _NONE if stay is None else _time(stay.until) or "live now"
+    return [
+        Cell(clean(each.model)),
+        Cell(each.version, _BOLD),
+        Cell("training" if each.part == "train" else "judging"),
+        Cell(clean(stay.environment) if stay else "nowhere"),
+        Cell(_time(stay.since) if stay else _NONE),
+        Cell(until, _GREEN if until == "live now" else ""),
+    ]
+
+
+def _data_history(history: Sequence[PathContent], pen: Pen) -> str:
+    if not history:
+        return ""
+    head = ["digest", "first judged (UTC)", "last (UTC)", "verdicts", "versions", ""]
+    rows = [
+        [
+            Cell(_short(each.digest), _BOLD),
+            Cell(_time(each.first)),
+            Cell(_time(each.last)),
+            Cell(str(each.verdicts), right=True),
+            Cell(clean(", ".join(each.versions) or _NONE, 60)),
+            Cell("in the working tree" if each.now else "", _GREEN),
+        ]
+        for each in reversed(history[-_MOST_ROWS:])
+    ]
+    return pen.table(head, rows)
+
+
+def _data_hint(found: Lineage) -> str | None:
+    """What says what else used its data."""
+    first = next(iter((found.data or {}).values()), None)
+    return f"what else used it: mlbot registry data {_short(first)}" if first else None
 
 
 def _model_row(model: ModelView, environments: Sequence[str]) -> list[Cell]:

@@ -1,5 +1,6 @@
 """`mlbot registry`: read tags and ledger of this clone, and say what they say together."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,11 +19,22 @@ from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.git.tags import read_tags
 from mlbot.ledger.entries import BRANCH, Ledger, folders_of
-from mlbot.lib.record import Record, Sha
+from mlbot.lib.record import Digest, Record, Sha
 from mlbot.lib.terminal import Pen
+from mlbot.lib.tree import is_url
 from mlbot.lib.version import Version
+from mlbot.plan.content_key import data_digest, dvc_files
 from mlbot.registry import views
-from mlbot.registry.console import history_text, lineage_text, model_text, moment_text, registry_text, version_text
+from mlbot.registry.console import (
+    data_text,
+    history_text,
+    lineage_text,
+    model_text,
+    moment_text,
+    registry_text,
+    version_text,
+)
+from mlbot.registry.data_use import DataIndex
 from mlbot.registry.run_repository import origin_of
 from mlbot.registry.tags import Registry
 
@@ -132,6 +144,72 @@ def show_lineage(asking: RegistryQuery, subject: str) -> Exit:
     found = found.model_copy(update={"problems": ledger.problems})
     asking.answer(found, lineage_text(found, _pen(asking)))
     return Exit.OK
+
+
+_DATA = tuple(folder for kind in ("verdict", "release", "deployment", "profile") for folder in folders_of(kind))
+
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+
+_FEWEST_DIGITS = 8
+
+
+def show_data(asking: RegistryQuery, subject: str) -> Exit:
+    """What used a data file: by its path as the working tree has it, else by its digest.
+
+    Raises:
+        UsageError: nothing is known by that name, or by several.
+    """
+    root = asking.open()
+    repository, ledger = Repository.discover(asking.directory), read_folders(root, _DATA)
+    index = DataIndex(entries=ledger.entries)
+    path = _path(asking.directory, repository, subject, index)
+    digests = _current(repository, path) if path is not None else frozenset({_data_digest(index, subject)})
+    found = index.use(subject, digests, path, there=None if path is None else bool(digests))
+    found = found.model_copy(update={"problems": ledger.problems})
+    asking.answer(found, data_text(found, _pen(asking)))
+    return Exit.OK
+
+
+def _path(directory: Path, repository: Repository, subject: str, index: DataIndex) -> str | None:
+    """The path that is meant, from the folder of mlbot.yaml; None where none is known by that name."""
+    if is_url(subject):
+        return subject
+    here = os.path.relpath((directory / subject).absolute(), repository.project)
+    for path in (here, os.path.normpath(subject)):
+        if path in index.paths or ((repository.project / path).exists() and subject.strip("./")):
+            return path
+    return None
+
+
+def _current(repository: Repository, path: str) -> frozenset[Digest]:
+    """The digests that lineages have for what the working tree holds there; none where nothing is there."""
+    tree, contents = repository.tree(repository.snapshot().sha), repository.content_digests([path])
+    if not (is_url(path) or contents or tree.match(path) or any(each in tree.entries for each in dvc_files(path))):
+        return frozenset()
+    return frozenset({data_digest(tree, path, contents), *contents.values()})
+
+
+def _data_digest(index: DataIndex, subject: str) -> Digest:
+    """The one digest that is meant."""
+    found = _DIGEST.fullmatch(subject)
+    if found is None:
+        raise UsageError(
+            f"there is no {subject!r} in the working tree, and no verdict or version used one",
+            hint=_hint(subject, sorted(index.paths)),
+        )
+    digits = found[1]
+    if len(digits) < _FEWEST_DIGITS:
+        what = f"{subject!r} is no path here, and too short for a digest"
+        raise UsageError(what, hint=f"Write {_FEWEST_DIGITS} of its hexadecimal digits or more.")
+    known = index.starting_with(digits)
+    if not known:
+        hint = "mlbot registry lineage MODEL@VERSION shows the digests of a version's data; --fetch asks origin first."
+        raise UsageError(f"the ledger knows no data file whose digest starts with {digits}", hint=hint)
+    if len({index.same([each]) for each in known}) > 1:
+        digests = ", ".join(each.removeprefix("sha256:")[: len(digits) + 8] for each in known[:5])
+        what = f"{len(known)} data files have a digest that starts with {digits}"
+        raise UsageError(what, hint=f"Write more digits: {digests}.")
+    return known[0]
 
 
 class RestoreView(Record):
