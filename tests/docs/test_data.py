@@ -9,12 +9,14 @@ from pathlib import Path
 from tests.support.config_texts import parse
 from tests.support.git_samples import make
 
+from mlbot.config.data import Data
 from mlbot.console import Console
-from mlbot.data import checks
+from mlbot.data import checks, sketch
 from mlbot.gates.metric import DataCheck
 from mlbot.judging import run_data_checks
 from mlbot.judging.run_changes import report_changes
 from mlbot.judging.run_data import report_data
+from mlbot.ml import sketches
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "data.md").read_text(encoding="utf-8")
@@ -52,3 +54,14 @@ def test_it_names_every_check_and_bound() -> None:
     few = checks.FEWEST
     assert f"`units` needs {few[DataCheck.UNITS]} added rows, `label_shift` {few[DataCheck.LABEL_SHIFT]}" in PAGE
     assert f"`leak` {few[DataCheck.LEAK]} rows in all, drift {few[DataCheck.DRIFT]}" in PAGE
+
+
+def test_it_says_what_bounds_a_sketch() -> None:
+    part = PAGE.partition("## What a sketch has")[2]
+    bins, columns, beside = sketch.MOST_BINS, sketch.MOST_COLUMNS, sketch.MOST_BESIDE
+    assert f"at most {bins} bins" in part
+    assert f"the {bins - 1} most frequent ones, of {sketch.LONGEST_VALUE} characters at most" in part
+    assert f"more than {columns}\nfeatures it takes {columns}" in part
+    assert f"of targets and answers {beside}; where {sketch.MOST_BYTES // 1024} KiB" in part
+    assert f"{sketches.MOST_LOOKED_AT:,} rows at most" in part
+    assert "sketch" in Data.model_fields

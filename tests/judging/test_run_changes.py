@@ -12,7 +12,7 @@ from tests.support.git_samples import Sandbox, make
 
 from mlbot.config.data import Data
 from mlbot.data.change import Change, Versions
-from mlbot.data.findings import DataReport
+from mlbot.data.findings import DataReport, Part
 from mlbot.gates.metric import Bound, DataCheck, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.merge import three_commits
