@@ -96,7 +96,7 @@ LIVE = Served(version="1.0.0", digest=OTHER)
 def shadow(changed: int | None, **facts: Any) -> ShadowFacts:
     """Recorded requests of which so many are answered otherwise; None: they could not be answered."""
     flips = (Flip(before="no", after="yes", rows=changed),) if changed else ()
-    found = None if changed is None else Replay(requests=100, changed=changed, lines=(3, 7), flips=flips)
+    found = None if changed is None else Replay(requests=100, changed=changed, lines=("3", "7"), flips=flips)
     made = ShadowFacts(requests="log.jsonl", max_changed=0.02, before=LIVE, found=found)
     return made.model_copy(update=facts)
 

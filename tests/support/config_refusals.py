@@ -653,8 +653,8 @@ _JUDGING_AND_DEPLOYING = [
     ),
     Case(
         "models:",
-        "environments: {a: {target: x, shadow: {requests: 'logs/{date}.jsonl'}}}\nmodels:",
-        '2: environments.a.shadow.requests: found "logs/{date}.jsonl" → write no braces but "{model}"',
+        "environments: {a: {target: x, shadow: {requests: 'logs/{hour}.jsonl'}}}\nmodels:",
+        '2: environments.a.shadow.requests: found "logs/{hour}.jsonl" → write no braces but "{model}", "{date}"',
         schema=False,
     ),
 ]

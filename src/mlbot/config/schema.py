@@ -265,7 +265,7 @@ def _changed(value: Plain) -> float:
 
 def _log(value: Plain, context: Context) -> str:
     place: str = kinds.PATH_OR_URL.read(value, context)
-    kinds.text("a path or URL", kinds.braces("model")).read(place, context)
+    kinds.text("a path or URL", kinds.braces("model", "date", "year", "month", "day")).read(place, context)
     return place
 
 
@@ -276,8 +276,9 @@ class Shadow(Section):
     """Recorded requests that are answered by the live version and by the new one, before it is promoted."""
 
     requests: Annotated[str, _LOG]
-    """Where they are: JSON lines or Parquet, a path in the repository or a URL; `{model}` in it is the model's name. A
-    line is a body of the Open Inference Protocol, or an object with a value a column."""
+    """Where they are: a file, a folder or a glob of JSON lines or Parquet, as a path in the repository or a URL. In it
+    `{model}` is the model's name and `{date}` (2026-11-30; or `{year}`, `{month}`, `{day}`) yesterday, in UTC. A line
+    is a body of the Open Inference Protocol, or an object with a value a column."""
     max_changed: Annotated[float, kind(_changed, type="number", minimum=0, maximum=1)._replace(default=0.02)] = 0.02
     """The share of requests whose answer may be another one."""
     most: Annotated[int, whole(1, 100_000)] = 10_000

@@ -1,9 +1,12 @@
 """Shadow replay before a promotion: recorded requests asked of what is live and of what is to be."""
 
 from contextlib import ExitStack
+from datetime import UTC, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from mlbot.config.monitor import on_day
 from mlbot.config.schema import Model, Shadow
 from mlbot.delivery.deployment import ShadowFacts
 from mlbot.delivery.model_card import file_name
@@ -11,9 +14,9 @@ from mlbot.delivery.run_deployment import EnvironmentLock
 from mlbot.delivery.run_release import asker, read_golden
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.ledger.entries import Entry, ReleaseEntry
-from mlbot.lib.tree import is_url
 from mlbot.lib.version import Served, Stored, name_of
 from mlbot.protocol.golden import Replay
+from mlbot.storage.objects import bring_logs
 
 if TYPE_CHECKING:
     from mlbot.ml.shadow import Version
@@ -26,7 +29,8 @@ def replay_shadow(
 
     Where these are the same bytes nothing is asked: no answer can be another one.
     """
-    place = wanted.requests.replace("{model}", lock.model)
+    yesterday = lock.context.now().astimezone(UTC).date() - timedelta(days=1)
+    place = on_day(wanted.requests.replace("{model}", lock.model), yesterday)
     facts = ShadowFacts(requests=place, max_changed=wanted.max_changed, before=live)
     if live is None or live.digest == goal.digest:
         return facts.model_copy(update={"before": None})
@@ -45,7 +49,11 @@ def _found(
     from mlbot.ml.requests import read_requests
     from mlbot.ml.shadow import replay
 
-    recorded = read_requests(place if is_url(place) else lock.context.repository.project / place, wanted.most)
+    with TemporaryDirectory(prefix="mlbot-requests-", dir=lock.folder) as folder:
+        files = bring_logs(place, lock.context.repository.project, Path(folder))
+        if not files:
+            raise NotEvaluatedError("there is no log of requests at that place")
+        recorded = read_requests(files, wanted.most)
     before, after = (lock.release(entries, each.version) for each in both)
     with ExitStack() as stack:
         live = _version(lock, both[0], before, _fetched(lock, before), stack)

@@ -8,7 +8,7 @@ import io
 import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +17,6 @@ from polars.exceptions import PanicException, PolarsError
 
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.ml.holdout import is_url
 from mlbot.ml.protocol import Feature, Kind
 
 MOST_BYTES = 1 << 30
@@ -38,9 +37,12 @@ _WIDEST = 1 << 63
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One row that a model was asked, and the line (of Parquet the row) that it is in, counted from 1."""
+    """One row that a model was asked, and the line (of Parquet the row) that it is in, counted from 1.
 
-    line: int
+    Of several files: `3:14` is line 14 of the third.
+    """
+
+    line: str
     values: Mapping[str, Any]
     matrix: Sequence[Any] = ()  # all features in their order, where the request had one tensor
 
@@ -53,38 +55,35 @@ class Recorded:
     unreadable: int = 0  # lines that are no request
 
 
-def read_requests(source: Path | str, most: int) -> Recorded:
-    """The last requests of a log, at most so many.
+def read_requests(files: Sequence[Path], most: int) -> Recorded:
+    """The last requests of a log's files in their order, at most so many.
 
     Raises:
-        NotEvaluatedError: it cannot be read, is too large, or has none.
+        NotEvaluatedError: a file cannot be read or is too large, or there is no request.
     """
-    try:
-        with _opened(source) as stream:
-            head = stream.read(len(_PARQUET))
-            found = _parquet(head, stream, most) if head == _PARQUET else _lines(head, stream, most)
-    except (NotEvaluatedError, MemoryError):
-        raise
-    except (PolarsError, PanicException, OSError) as error:
-        raise _unreadable(type(error).__name__) from None
-    except Exception as error:
-        if is_url(source):  # fsspec's back ends raise errors of many libraries
-            raise _unreadable(type(error).__name__) from None
-        raise
-    if not found.requests:
+    found: deque[Request] = deque()
+    unreadable = 0
+    for place, file in reversed(list(enumerate(files, start=1))):
+        if len(found) < most:
+            one = _read(file, most - len(found))
+            name = f"{place}:" if len(files) > 1 else ""
+            found.extendleft(replace(each, line=f"{name}{each.line}") for each in reversed(one.requests))
+            unreadable += one.unreadable
+    if not found:
         raise NotEvaluatedError(
             "there is no request in the log",
             hint="A line is a body of the protocol, or an object with a value a column.",
         )
-    return found
+    return Recorded(requests=tuple(found), unreadable=unreadable)
 
 
-def _opened(source: Path | str) -> Any:
-    if not is_url(source):
-        return Path(source).open("rb")
-    import fsspec
-
-    return fsspec.open(str(source), "rb")
+def _read(file: Path, most: int) -> Recorded:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(len(_PARQUET))
+            return _parquet(head, stream, most) if head == _PARQUET else _lines(head, stream, most)
+    except (PolarsError, PanicException, OSError) as error:
+        raise _unreadable(type(error).__name__) from None
 
 
 def _unreadable(why: str) -> NotEvaluatedError:
@@ -144,16 +143,16 @@ def _rows(number: int, value: Any) -> tuple[Request, ...]:
         return ()
     inputs = value.get("inputs")
     if not isinstance(inputs, list):
-        return (Request(line=number, values=value),) if value else ()
+        return (Request(line=str(number), values=value),) if value else ()
     tensors = [_tensor(each) for each in inputs[:_MOST_ROWS]]
     known = [each for each in tensors if each is not None]
     if not known or len(known) != len(inputs) or len({each.rows for each in known}) != 1:
         return ()
     if len(known) == 1 and known[0].width > 1:
         (matrix,) = known
-        return tuple(Request(line=number, values={}, matrix=matrix.row(at)) for at in range(matrix.rows))
+        return tuple(Request(line=str(number), values={}, matrix=matrix.row(at)) for at in range(matrix.rows))
     return tuple(
-        Request(line=number, values={each.name: each.row(at)[0] for each in known if each.width == 1})
+        Request(line=str(number), values={each.name: each.row(at)[0] for each in known if each.width == 1})
         for at in range(known[0].rows)
     )
 
@@ -196,7 +195,7 @@ def _parquet(head: bytes, stream: BinaryIO, most: int) -> Recorded:
         lines = [(first + at, (text or "").encode()) for at, text in enumerate(last[_BODY].to_list())]
         return _parsed(lines, most)
     return Recorded(
-        requests=tuple(Request(line=first + at, values=row) for at, row in enumerate(last.iter_rows(named=True)))
+        requests=tuple(Request(line=str(first + at), values=row) for at, row in enumerate(last.iter_rows(named=True)))
     )
 
 

@@ -99,7 +99,7 @@ class _Side:
         return found
 
 
-def _compared(golden: Golden, before: Scored, after: Scored, lines: Sequence[int], unfit: int) -> Replay:
+def _compared(golden: Golden, before: Scored, after: Scored, lines: Sequence[str], unfit: int) -> Replay:
     one, two = (each.predictions.reshape(len(lines), -1) for each in (before, after))
     if (before.decided is None) is not (after.decided is None) or (before.decided is None and one.shape != two.shape):
         raise NotEvaluatedError("the two versions answer in other forms, so their answers cannot be compared")

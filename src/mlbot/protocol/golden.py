@@ -126,7 +126,8 @@ class Replay(Record):
     requests: Count  # that both were asked
     unfit: Count = 0  # that could not be asked: they are not readable, or do not fit the columns of both
     changed: Count = 0
-    lines: tuple[int, ...] = ()  # where in the log the first changed ones are, counted from 1
+    lines: tuple[str, ...] = ()
+    """Where in the log the first changed ones are: its lines, counted from 1; of several files `3:14`, in the third."""
     flips: tuple[Flip, ...] = ()  # the most frequent first
     unanswered: tuple[Count, Count] = (0, 0)  # requests without a finite answer, of the live version and the new one
     spread: NonNegative | None = None  # of numbers: between the quartiles of the live version's answers
