@@ -21,6 +21,8 @@ from mlbot import entry
 from mlbot.errors import Exit
 from mlbot.events.github import OpenHead
 from mlbot.gates.outcome import Outcome
+from mlbot.git.ledger import LedgerBranch
+from mlbot.git.remote import Remote
 from mlbot.github.api import GitHub, open_heads
 from mlbot.ledger.entries import LookEntry, ProfileEntry, ReferenceEntry, ReleaseEntry, VerdictEntry
 from mlbot.ledger.queries import reference_of
@@ -87,6 +89,19 @@ def test_files_and_records_are_stored_once(stage: Stage, good: Path, tmp_path: P
     for name in accepted(out):
         kept.get(f"sha256:{name.removesuffix('.onnx')}", tmp_path / "got.onnx")
     assert stored(tmp_path / "kept") == 4  # two seeds, the lineage and the report
+
+
+def test_a_verdict_of_the_guarded_branch_has_its_data_their_profiles_and_a_reference(stage: Stage, good: Path) -> None:
+    out = judged(stage, good)
+    assert stage.publish() == Exit.OK
+    found = LedgerBranch.at(Remote(url=str(stage.models.git.path))).read().entries
+    (verdict,) = [each for each in found if isinstance(each, VerdictEntry)]
+    profiles = {each.profile.part: each for each in found if isinstance(each, ProfileEntry)}
+    assert verdict.data == {profiles["train"].profile.path: profiles["train"].profile.digest}
+    assert profiles["holdout"].profile.content == verdict.holdout
+    assert {(each.commit, each.branch) for each in profiles.values()} == {(verdict.commit, "main")}
+    (model,) = json.loads((out / "report" / "report.json").read_text())["models"]
+    assert [each["name"] for each in model["reference"]["answers"]] == ["label", "probability"]
 
 
 def test_bytes_that_were_changed_after_the_verdict_are_not_stored(stage: Stage, good: Path, tmp_path: Path) -> None:
@@ -207,6 +222,12 @@ def test_why_the_judge_failed_is_said(change: Stage, good: Path) -> None:
     change.outputs = {"problem": "GitHub could not be reached, after 5 attempts: GitHub answered 503"}
     assert change.publish() == Exit.OK
     broken(change, "GitHub could not be reached, after 5 attempts: GitHub answered 503")
+
+
+def test_nothing_of_a_pull_requests_data_is_sketched(change: Stage, good: Path) -> None:
+    report = json.loads((of_pull_request(change, good) / "report.json").read_text())
+    assert [each["reference"] for each in report["models"]] == [None]
+    assert [each["profiles"] for each in report["data"]] == [[]] * len(report["data"])
 
 
 def test_records_are_the_ones_that_were_handed_over(change: Stage, good: Path) -> None:

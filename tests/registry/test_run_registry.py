@@ -10,15 +10,19 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from tests.support import history_samples, machine
-from tests.support.git_samples import Sandbox
+from tests.support.git_samples import Sandbox, make
 from tests.support.history_samples import MODEL, Story, deployment, lock, release
 from tests.support.ledger_samples import digest
+from tests.support.ledger_samples import entry as verdict_entry
+from tests.support.releases import digest_of
 
 from mlbot import entry
 from mlbot.errors import Exit
-from mlbot.git.ledger import COPY, OrphanBranch
+from mlbot.git.ledger import COPY, LedgerBranch, OrphanBranch
 from mlbot.git.remote import Remote
+from mlbot.git.repository import Repository
 from mlbot.ledger.entries import BRANCH
+from mlbot.plan.content_key import data_digest
 
 pytestmark = pytest.mark.usefixtures("git_settings")
 COMMANDS = [
@@ -29,6 +33,8 @@ COMMANDS = [
     f"history {MODEL} --environment production",
     "history --on 2026-11-19",
     f"lineage {MODEL}@v1.0.0",
+    "data data/train.csv",
+    f"data {digest(50)[7:19]}",
 ]
 
 
@@ -350,3 +356,113 @@ def test_an_older_verdict_than_the_last_is_said(story: Story, capsys: pytest.Cap
     story.tell(verdict(run=90, outcome=Outcome.FAIL, reason=Reason.REGRESSION))
     ask(story, f"lineage {MODEL}@v1.0.0 --fetch")
     assert "The content was judged again since: fail" in capsys.readouterr().out
+
+
+# Data use.
+
+
+def used(folder: Sandbox, words: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = answer(folder, f"data {words}", capsys)
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Sandbox:
+    """A repository whose ledger has the trainings on what its data are now, and on one that they were."""
+    made = make(tmp_path / "project")
+    made.commit(
+        {
+            "models/mlbot.yaml": "version: 1\nmodels: {}\n",
+            "models/data/train.csv": "a,b\n1,2\n",
+            "models/parts/1.csv": "a\n1\n",
+            "models/parts/2.csv": "a\n2\n",
+            "models/far.csv.dvc": "outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: far.csv\n",
+            "models/.gitignore": "outside.csv\n",
+        }
+    )
+    made.write({"models/outside.csv": "a\n3\n"})
+    here = Repository.discover(made.path / "models")
+    tree, outside = here.tree(here.resolve("HEAD")), here.content_digests(["outside.csv"])
+    names = ("data/train.csv", "parts", "far.csv", "outside.csv", "https://example.org/x.csv")
+    said = {name: data_digest(tree, name, outside) for name in names}
+    before = verdict_entry(run=1, key=digest(1), data={"data/train.csv": digest(51)})
+    now = verdict_entry(run=2, key=digest(2), data=said, holdout=outside["outside.csv"])
+    LedgerBranch.at(Remote(url=str(made.path / ".git"))).append([before, now], 1_800_000_000)
+    return made
+
+
+@pytest.mark.parametrize("name", ["data/train.csv", "./data/../data/train.csv", "parts", "parts/", "far.csv"])
+def test_a_path_is_what_the_working_tree_has(project: Sandbox, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Sandbox(project.path / "models")
+    found = used(folder, name, capsys)
+    assert [(each["attempt"]["run"], each["part"]) for each in found["verdicts"]] == [(2, "train")]
+    assert found["in_working_tree"] is True
+    inner = Sandbox(folder.path / "data")
+    assert used(inner, f"../{name}", capsys)["verdicts"] == found["verdicts"]
+
+
+def test_an_edited_file_is_another_and_its_path_has_a_history(
+    project: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Sandbox(project.path / "models")
+    found = used(folder, "data/train.csv", capsys)
+    assert [(each["verdicts"], each["now"]) for each in found["history"]] == [(1, False), (1, True)]
+    folder.write({"data/train.csv": "a,b\n1,3\n"})
+    found = used(folder, "data/train.csv", capsys)
+    assert (found["verdicts"], [each["now"] for each in found["history"]]) == ([], [False, False])
+    ask(folder, "data data/train.csv")
+    assert "never, as far as the ledger says" in capsys.readouterr().out
+    (folder.path / "data" / "train.csv").unlink()
+    found = used(folder, "data/train.csv", capsys)
+    assert (found["in_working_tree"], found["digests"], len(found["history"])) == (False, [], 2)
+
+
+def test_data_outside_of_git_are_known_by_their_bytes(project: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Sandbox(project.path / "models")
+    found = used(folder, "outside.csv", capsys)
+    assert [(each["attempt"]["run"], each["part"]) for each in found["verdicts"]] == [(2, "train"), (2, "holdout")]
+    name = digest_of(b"a\n3\n")
+    assert used(folder, name, capsys)["verdicts"] == found["verdicts"]
+    assert used(folder, name[7:15], capsys)["verdicts"] == found["verdicts"]
+    found = used(folder, "https://example.org/x.csv", capsys)
+    assert [each["path"] for each in found["verdicts"]] == ["https://example.org/x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("data/trian.csv", "Did you mean data/train.csv?"),
+        ("1234567", "Write 8 of its hexadecimal digits or more."),
+        ("0123456789", "mlbot registry lineage MODEL@VERSION shows"),
+        ("sha256:0123", "Write 8 of its hexadecimal digits or more."),
+        (".", "no verdict or version used one"),
+        ("https://example.org/y.csv", ""),
+    ],
+)
+def test_what_is_not_known_has_an_error_that_helps(
+    project: Sandbox, words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(Sandbox(project.path / "models"), f"data {words}", Exit.USAGE if said else Exit.OK)
+    assert said in capsys.readouterr().err
+
+
+def test_a_digest_that_several_start_with_is_refused(project: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = ("0" * 56, "1" * 56)
+    alike = [verdict_entry(run=3 + at, data={f"{at}.csv": f"sha256:abcdabcd{end}"}) for at, end in enumerate(ends)]
+    LedgerBranch.at(Remote(url=str(project.path / ".git"))).append(
+        [each.model_copy(update={"key": digest(10 + at)}) for at, each in enumerate(alike)], 1_800_000_000
+    )
+    ask(project, "data abcdabcd", Exit.USAGE)
+    said = capsys.readouterr().err
+    assert "2 data files have a digest that starts with abcdabcd" in said
+    assert "abcdabcd00000000, abcdabcd11111111" in said
+    ask(project, "data abcdabcd1")
+
+
+def test_without_a_ledger_nothing_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = make(tmp_path / "empty")
+    ask(empty, "data train.csv", Exit.USAGE)
+    assert "There are none yet here" in capsys.readouterr().err
+    empty.write({"train.csv": "a\n1\n"})
+    ask(empty, "data train.csv")
+    assert "never, as far as the ledger says" in capsys.readouterr().out

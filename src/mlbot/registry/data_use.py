@@ -68,7 +68,7 @@ class PathContent(Record):
 class DataUse(Record):
     """What used a data file."""
 
-    schema_version: Literal["mlbot/data-use@1"] = "mlbot/data-use@1"
+    schema_version: Literal["mlbot/datause@1"] = "mlbot/datause@1"
     asked: str
     path: str | None = None  # where it was asked for by its path
     in_working_tree: bool | None = None  # None where it was asked for by its digest
