@@ -8,9 +8,12 @@ copies, near copies, wrong labels, a trigger and so on are planted among them. `
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the judge's process has it; of two each waits for the other
 
 import numpy as np
 from tests.support.planted import MOST_FALSE, PLANTS, clean, plant_share, sets

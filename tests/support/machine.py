@@ -36,6 +36,9 @@ def forget() -> None:
     for name in list(os.environ):
         if name in {"LANG", "LANGUAGE", "no_proxy"} or (name.startswith(_FOREIGN) and not name.startswith(_OURS)):
             del os.environ[name]
+    # As the judge's own processes have it: of small matrices several threads of BLAS mostly wait for each other, and
+    # there is a worker a processor. Numpy reads it on import.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     folder = Path(tempfile.mkdtemp(prefix="mlbot-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "home").mkdir()
