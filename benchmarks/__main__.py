@@ -31,6 +31,7 @@ LONG = (
     "sealed_levels",
     "creep",
     "dependent",
+    "drift",
     "data_checks",
     "data_diff",
     "latency",

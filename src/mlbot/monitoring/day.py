@@ -101,9 +101,11 @@ class Production:
             tables = self.labels if part == "targets" else self.days
             for place, column in enumerate(self.sketch.columns(part)):
                 if column.name not in self.ignore:
-                    tallies = [_of(table, part, place) for table in tables]
+                    tallies = [_of(table, part, place, column) for table in tables]
                     own: Tally = getattr(self.sketch.counts, part)[place]
-                    yield from _of_column(PART_OF[part], column, own, tallies)
+                    none = (np.nan,) * (column.bins + 2)
+                    rows = np.array([none if each is None else each.every for each in tallies], float)
+                    yield from figures_of(Subject(PART_OF[part], column.name), column, own, rows)
         yield from self._service()
         yield from self._metrics()
 
@@ -113,11 +115,12 @@ class Production:
         return tuple(
             column.name
             for place, column in enumerate(self.sketch.features)
-            if column.name not in self.ignore
-            and not any(
-                tally is not None and tally.rows for tally in (_of(day, "features", place) for day in self.days)
-            )
+            if column.name not in self.ignore and not any(self._shows(day, place, column) for day in self.days)
         )
+
+    def _shows(self, day: DayEntry, place: int, column: Column) -> bool:
+        tally = _of(day, "features", place, column)
+        return tally is not None and tally.rows > 0
 
     def _service(self) -> Iterator[Figure]:
         asked = np.array([each.requests or 0 for each in self.days], float)
@@ -163,25 +166,22 @@ class Production:
         )
 
 
-def _of(entry: DayEntry | None, part: SketchPart, place: int) -> Tally | None:
-    """A column's tally of a day; None where the day has none of this sketch."""
+def _of(entry: DayEntry | None, part: SketchPart, place: int, column: Column) -> Tally | None:
+    """A column's tally of a day; None where it has none of this sketch: whoever may push could have written it."""
     counts = None if entry is None else entry.labels if part == "targets" else entry.counts
     tallies: tuple[Tally, ...] = () if counts is None else getattr(counts, part)
-    return tallies[place] if place < len(tallies) else None
+    found = tallies[place] if place < len(tallies) else None
+    return found if found is not None and len(found.counts) == column.bins else None
 
 
-def _of_column(part: Part, column: Column, own: Tally, tallies: Sequence[Tally | None]) -> Iterator[Figure]:
-    width = column.bins
-    rows = np.array([[np.nan] * (width + 2) if each is None else each.every for each in tallies], float)
-    rows = rows.reshape(len(tallies), -1)
-    if rows.shape[1] != width + 2:  # of another sketch: whoever may push could have written it
-        return
+def figures_of(of: Subject, column: Column, own: Tally, counts: Floats) -> Iterator[Figure]:
+    """The figures of a column, by the counts of each day, (T, bins + 2); NaN where a day has none."""
+    rows, width = np.array(counts, float), column.bins
     every = rows.sum(axis=1)
     gone = _gone(every)
     usual = np.nan_to_num(every).max(initial=1.0)
     rows[gone, width], every = usual, np.where(gone, usual, every)
     reference = np.array(own.every, float)
-    of = Subject(part, column.name)
     yield _share(Code.MISSING, rows[:, width], every, (reference[width], reference.sum()), of)
     if column.kind is SketchKind.OTHER:
         return

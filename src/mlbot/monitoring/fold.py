@@ -1,16 +1,20 @@
 """From the days that the ledger has to how a model does: pure, so that whoever reads the ledger says the same."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 
+from mlbot.data.sketch import Counts
 from mlbot.ledger.entries import Date, DayEntry, DeploymentEntry, Entry, VerdictEntry
 from mlbot.ledger.queries import live_on, reference_of, release_of, verdicts
 from mlbot.lib.record import Name
 from mlbot.monitoring.day import Figure, Production
 from mlbot.monitoring.health import Code, Finding, Health, State, Why
-from mlbot.stats.drift import Change, Figures, changes, enough_days
+from mlbot.stats.drift import FEWEST, WINDOWS, Change, Figures, changes
 
 
 def version_on(entries: Iterable[Entry], model: Name, environment: Name, day: Date) -> DeploymentEntry | Why:
@@ -49,7 +53,7 @@ def health_of(
         return found.model_copy(update={"why": Why.NO_REFERENCE})
     judged = _judged(verdicts(known), release.key, model)
     production = Production(sketch=reference.sketch, days=days, labels=labels, judged=judged, ignore=ignore)
-    return _health(found, production)
+    return _health(found, production, _spans(days, labels))
 
 
 def days_of(
@@ -73,6 +77,59 @@ def days_of(
     return [first[day] for day in sorted(first)], [labels.get(day) for day in sorted(first)]
 
 
+_TOGETHER = 20  # requests of days that are put together
+_LONGEST = 56
+
+
+class _Span(NamedTuple):
+    """Days that are looked at as one."""
+
+    first: Date
+    days: int
+    entry: DayEntry
+    labels: DayEntry | None
+
+
+def _spans(days: Sequence[DayEntry], labels: Sequence[DayEntry | None]) -> list[_Span]:
+    """The days, those with few requests put together until there are enough; without the last ones that are not yet."""
+    found = list[_Span]()
+    held: _Span | None = None
+    for day, label in zip(days, labels, strict=True):
+        one = _Span(day.date, 1, day, label)
+        held = (
+            one if held is None else _Span(held.first, held.days + 1, _sum(held.entry, day), _both(held.labels, label))
+        )
+        if (held.entry.requests or 0) >= _TOGETHER:
+            found.append(held)
+            held = None
+        elif held.days >= _LONGEST:
+            held = None
+    return found
+
+
+def _both(one: DayEntry | None, other: DayEntry | None) -> DayEntry | None:
+    return _sum(one, other) if one and other else one or other
+
+
+def _sum(one: DayEntry, other: DayEntry) -> DayEntry:
+    """Two days as one; what only one of them has is that one's."""
+    counts, labels = (_added(getattr(one, name), getattr(other, name)) for name in ("counts", "labels"))
+    numbers = {name: _plus(getattr(one, name), getattr(other, name)) for name in ("requests", "errors", "labelled")}
+    return other.model_copy(update={**numbers, "counts": counts, "labels": labels, "live": (*one.live, *other.live)})
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _added(one: Counts | None, other: Counts | None) -> Counts | None:
+    """The counts of both; of two sketches, which nobody but a stranger writes, the last ones."""
+    try:
+        return other if one is None else one if other is None else one + other
+    except ValueError:
+        return other
+
+
 def _judged(known: Sequence[VerdictEntry], key: str, model: Name) -> dict[str, float]:
     """What the verdict on a version measured of the file that ships, on all rows."""
     own = [each for each in known if (each.model, each.key) == (model, key)]
@@ -81,41 +138,46 @@ def _judged(known: Sequence[VerdictEntry], key: str, model: Name) -> dict[str, f
     return {metric: value for metric, value in shipped if value is not None}
 
 
-def _health(found: Health, production: Production) -> Health:
+def _health(found: Health, production: Production, spans: Sequence[_Span]) -> Health:
     days = production.days
-    last = days[-1] if days else None
-    if last is None:
+    if not days:
         return found.model_copy(update={"why": Why.NOT_LOOKED_AT})
-    figures = [each for each in production.figures() if np.isfinite(each.days).any()]
-    looked = last.date == found.day
+    looked = days[-1].date == found.day
+    known = replace(production, days=[each.entry for each in spans], labels=[each.labels for each in spans])
+    figures = [each for each in known.figures() if np.isfinite(each.days).any()] if spans else []
+    every = _changes(figures, _week(spans))
+    on = [each for each in every if each.on(len(spans) - 1)]
+    findings = sorted((_finding(each, figures[each.figure], spans) for each in on), key=_importance)
     found = found.model_copy(
         update={
-            "requests": last.requests if looked else None,
+            "requests": days[-1].requests if looked else None,
             "figures": len(figures),
             "unlogged": production.unlogged,
+            "findings": tuple(findings),
+            "alarm_days": _in_a_row(every, spans),
         }
     )
-    every = _changes(figures)
-    on = [each for each in every if each.on(len(days) - 1)]
-    findings = sorted((_finding(each, figures[each.figure], days) for each in on), key=_importance)
-    found = found.model_copy(update={"findings": tuple(findings), "alarm_days": _in_a_row(every, len(days))})
     if not looked:
         return found.model_copy(update={"why": Why.NOT_LOOKED_AT})
     if findings:
         return found.model_copy(update={"state": State.ALARM})
     if len(found.unlogged) == len([each for each in production.sketch.features if each.name not in production.ignore]):
         return found.model_copy(update={"why": Why.NOT_LOGGED})
-    noise = np.array([1 / each.requests if each.requests else np.nan for each in days])
-    if enough_days(noise)[-1]:
+    if len(spans) >= _WAIT:
         return found.model_copy(update={"state": State.WELL})
     few = Why.TOO_FEW_DAYS if len(days) < _WAIT else Why.TOO_FEW_REQUESTS
     return found.model_copy(update={"state": State.LEARNING, "why": few})
 
 
-_WAIT = 16  # days after which a version with requests enough is known
+_WAIT = FEWEST + WINDOWS[0]  # days, or days put together, after which a version is known
 
 
-def _changes(figures: Sequence[Figure]) -> tuple[Change, ...]:
+def _week(spans: Sequence[_Span]) -> int:
+    """How many spans are a week."""
+    return ceil(7 / max(1.0, float(np.median([each.days for each in spans])))) if spans else 7
+
+
+def _changes(figures: Sequence[Figure], week: int) -> tuple[Change, ...]:
     """What changed, of all figures together; a live metric only where it is worse."""
     if not figures:
         return ()
@@ -124,21 +186,23 @@ def _changes(figures: Sequence[Figure]) -> tuple[Change, ...]:
         noise=np.stack([each.noise for each in figures], axis=1),
         floors=np.array([each.floor for each in figures]),
         far=np.array([each.far for each in figures]),
+        week=week,
     )
     found = changes(table)
     return tuple(each for each in found if figures[each.figure].code is not Code.METRIC or each.effect > 0)
 
 
-def _in_a_row(found: Iterable[Change], days: int) -> int:
+def _in_a_row(found: Sequence[Change], spans: Sequence[_Span]) -> int:
     """How many days in a row, up to the last one, something alarms."""
-    row = [*found]
     count = 0
-    while count < days and any(each.on(days - 1 - count) for each in row):
-        count += 1
+    for place in reversed(range(len(spans))):
+        if not any(each.on(place) for each in found):
+            break
+        count += spans[place].days
     return count
 
 
-def _finding(change: Change, figure: Figure, days: Sequence[DayEntry]) -> Finding:
+def _finding(change: Change, figure: Figure, spans: Sequence[_Span]) -> Finding:
     unit = abs(figure.unit)
     return Finding(
         code=figure.code,
@@ -147,8 +211,8 @@ def _finding(change: Change, figure: Figure, days: Sequence[DayEntry]) -> Findin
         limit=change.limit * unit,
         before=figure.shown(change.before),
         now=figure.shown(change.before + change.effect),
-        since=days[change.first].date,
-        noticed=days[change.noticed].date,
+        since=spans[change.first].first,
+        noticed=spans[change.noticed].entry.date,
         against="before" if change.window else "reference",
     )
 

@@ -24,19 +24,22 @@ Indices = npt.NDArray[np.int64]
 
 LEVEL = 0.05
 """How often in a year one figure of a model or more alarms though nothing has changed: the promise."""
-WINDOWS = (2, 7, 28)
-"""How many of the last days are looked at: of two each has to be far off, of a week and of four weeks their mean."""
+WINDOWS = (2, 7, 14)
+"""How many of the last days are looked at together. Longer ones would take a season for a change."""
 BASE = 28
 """Days that they are compared with: whole weeks, so that each weekday is in them as often."""
 FEWEST = 14
 _BLOCKS = 4  # so many times `BASE` days say how much a figure moves
 _RHO = 0.5  # the correlation from one day to the next that is allowed for
-MOST_NOISE = 0.04
-"""The most that rows alone may move what is compared, as a variance: that of 25 rows."""
-_LOOKS = {2: 100, 7: 40, 28: 15}
-"""How many independent looks those of a year, which overlap, are worth; as simulated (`benchmarks.drift`)."""
-_STEADY = 3  # so many days in a row are far from the reference
-_SURE = 3.0  # standard errors that their rows alone do not explain
+MOST_NOISE = 0.05
+"""The most that rows alone may move what is compared, as a variance: that of 20 rows."""
+_LOOKS = {2: 20.0, 7: 8.0, 14: 4.0}
+"""How many independent looks those of a year at each figure are worth, as `benchmarks.drift` found: they overlap, the
+figures of a column depend on each other, and a window without its furthest day is seldom beyond anything."""
+_STEADY = 3
+"""So many days in a row alarm where all are farther from the reference by `_MORE`: a long weekend is no week."""
+_MORE = 1.0
+_SURE = 1.0  # standard errors of each of them that its rows may explain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +50,7 @@ class Figures:
     noise: Floats  # the variance that the rows alone give them
     floors: Floats  # (S,): the least change that matters
     far: Floats  # (S,): how far from 0, where the reference is, is too far whatever was before; inf: no matter
+    week: int = 7  # how many of them are a week
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,24 +86,11 @@ def changes(figures: Figures, *, family: int = 0, level: float = LEVEL) -> tuple
             floors=figures.floors[which],
             far=figures.far[which],
             share=share,
+            week=max(_STEADY, figures.week),
         )
         for column in np.flatnonzero(history.suspects):
             found += _followed(history.one(int(column)), int(which[column]))
     return tuple(sorted(found, key=lambda each: (each.figure, each.noticed)))
-
-
-def enough_days(noise: Floats) -> Mask:
-    """Of each day whether the rule can tell by then, (T,), from one figure's noise; NaN where it is not shown."""
-    shown = np.isfinite(noise)
-    days = np.flatnonzero(shown)
-    ready = np.zeros(len(noise), bool)
-    if days.size:
-        sums = _sums(noise[days, None])
-        for window in WINDOWS:
-            at = np.arange(FEWEST + window, days.size + 1)
-            mean = (sums[at, 0] - sums[at - window, 0]) / window
-            ready[days[at - 1]] |= (mean if window == 2 else mean / window) <= MOST_NOISE
-    return ready
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +103,7 @@ class _History:
     floors: Floats
     far: Floats
     share: float
+    week: int
 
     def one(self, column: int) -> "_History":
         at = slice(column, column + 1)
@@ -133,14 +125,17 @@ class _History:
 
     @property
     def steady(self) -> Mask:
-        """Where the last days all are far from the reference on one side, (T, S)."""
+        """Where all days of a week are far from the reference on one side, or a few are farther, (T, S)."""
+        return self._steady(self.far, self.week) | self._steady(self.far + _MORE, _STEADY)
+
+    def _steady(self, far: Floats, days: int) -> Mask:
         sure = np.abs(self.values) - _SURE * np.sqrt(self.noise)
-        side = np.where(sure > self.far, np.sign(self.values), 0.0)
+        side = np.where(sure > far, np.sign(self.values), 0.0)
         side[self.noise > MOST_NOISE] = 0.0
         found = np.zeros(side.shape, bool)
-        if len(side) >= _STEADY:
-            runs = np.lib.stride_tricks.sliding_window_view(side, _STEADY, axis=0).sum(axis=-1)
-            found[_STEADY - 1 :] = np.abs(runs) == _STEADY
+        if len(side) >= days:
+            runs = np.lib.stride_tricks.sliding_window_view(side, days, axis=0).sum(axis=-1)
+            found[days - 1 :] = np.abs(runs) == days
         return found
 
     def compared(self, window: int) -> "_Compared":
@@ -234,7 +229,7 @@ def _followed(history: _History, figure: int) -> Iterator[Change]:
     while (found := _first(history, after)) is not None:
         place, window, before, limit = found
         start = _dated(history, place, window, before)
-        end = _back(history, place, before, limit, window or _STEADY - 1)
+        end = _back(history, place, before, limit, window or 2)
         days = history.days
         yield Change(
             figure=figure,
