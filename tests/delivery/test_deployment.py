@@ -146,7 +146,7 @@ PROMOTIONS: tuple[tuple[PromotionReason, dict[str, Any], str], ...] = (
     (P.BYTES_MISSING, {"stored": Stored.MISSING}, "does not have the bytes"),
     (P.BYTES_DIFFER, {"stored": Stored.DIFFERS}, "which was judged"),
     (P.PROMOTABLE, {"shadow": shadow(2)}, "may enter"),
-    (P.PROMOTABLE, {"shadow": shadow(200, before=None)}, "may enter"),
+    (P.PROMOTABLE, {"shadow": shadow(200, before=None, unasked="first")}, "may enter"),
     (P.SHADOW_CHANGED, {"shadow": shadow(3)}, "Of 100 recorded requests 3 (3 %) are answered otherwise than by v1.0.0"),
     (P.SHADOW_VOID, {"shadow": shadow(None, problem="It is gone.", hint="Look.")}, "nobody can tell what"),
     (

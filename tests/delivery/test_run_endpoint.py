@@ -11,7 +11,7 @@ from tests.support.inference_server import Server, answers_as, hostile, small_se
 from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.config.schema import Endpoint
-from mlbot.delivery.run_endpoint import Clock, EndpointTest, control_samples, withdrawn
+from mlbot.delivery.run_endpoint import Clock, EndpointTest, control_samples, live_samples, withdrawn
 from mlbot.delivery.run_promote import PromotionRequest, promote
 from mlbot.delivery.run_release import read_golden
 from mlbot.gates.metric import Task
@@ -347,6 +347,10 @@ def test_a_deployment_is_tested_at_its_endpoint_and_goes_back_there_too(world: W
     first = ask(world, "1.0.0")
     assert first.state == "succeeded"
     assert "The endpoint answers 50 golden requests as judged, within" in first.detail
+    found = live_samples(world.context(), "tiny", "staging")
+    assert found is not None
+    assert found.as_judged
+    assert live_samples(world.context(), "tiny", "production") is None
     follow = loading.loaded
     assert follow is not None
 

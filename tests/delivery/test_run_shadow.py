@@ -9,12 +9,12 @@ from tests.support import tiny
 from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.console import Console
-from mlbot.delivery.deployment import DeploymentResult, PromotionFacts, PromotionReason
+from mlbot.delivery.deployment import DeploymentResult, PromotionFacts, PromotionReason, lock_text
 from mlbot.delivery.messages import message_deployment, plan_text, words
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.delivery.run_verbs import promote_verb
 from mlbot.errors import Exit
-from mlbot.ledger.entries import DeploymentEntry
+from mlbot.ledger.entries import DeploymentEntry, DeploymentIntent
 from mlbot.ledger.queries import live
 
 pytestmark = pytest.mark.usefixtures("git_settings")
@@ -37,11 +37,6 @@ def with_shadow(world: World, shadow: str = "{requests: 'deploy/{model}.jsonl', 
 def ask(world: World, version: str, *, dry_run: bool = False) -> DeploymentResult:
     request = PromotionRequest(model="tiny", version=version, environment="staging", dry_run=dry_run)
     return promote(world.context(), request)
-
-
-def shadow_of(result: DeploymentResult) -> object:
-    assert isinstance(result.facts, PromotionFacts)
-    return result.facts.shadow
 
 
 def test_what_changes_is_said_and_recorded(world: World) -> None:
@@ -147,10 +142,28 @@ def test_a_promotion_that_was_begun_goes_on_without_being_asked_again(world: Wor
     assert result.deployment.state == "succeeded"
 
 
+def test_a_lock_that_somebody_pushed_is_no_beginning(world: World) -> None:
+    with_shadow(world, "{requests: deploy/tiny.jsonl, max_changed: 0}")
+    intent = DeploymentIntent(
+        id="tiny/staging/2",
+        sequence=2,
+        model="tiny",
+        version="1.0.1",
+        digest=world.digests[1],
+        environment="staging",
+        action="promotion",
+        actor="Mallory",
+        time="2026-11-20T10:00:00Z",
+    )
+    context = world.context()
+    assert context.lock("staging").take(lock_text(intent), context.seconds, over=None) is not None
+    assert ask(world, "1.0.1").decision.reason is PromotionReason.SHADOW_CHANGED
+
+
 def test_bytes_that_are_live_are_not_compared_with_themselves(world: World) -> None:
     with_shadow(world, "{requests: nowhere}")
     config = world.deploy / "staging" / "tiny" / "config.pbtxt"
     config.unlink()
     result = ask(world, "1.0.0")
     assert result.deployment is not None
-    assert shadow_of(result) is not None
+    assert "The same bytes are live there" in result.deployment.detail

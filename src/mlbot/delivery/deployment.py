@@ -6,7 +6,7 @@ A promotion, a rollback, an approval and a lock each decide by checks in their o
 
 from collections.abc import Collection, Iterable, Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -126,7 +126,9 @@ class ShadowFacts(Record):
 
     requests: str  # where they are
     max_changed: Annotated[float, Field(ge=0, le=1)]
-    before: Served | None  # what they were compared with; None: nothing other is live there
+    before: Served | None  # what they are compared with; None: with nothing
+    unasked: Literal["", "first", "same", "evaluated"] = ""
+    """Why with nothing: no version is live there, its bytes are the same, or an evaluator scores the model."""
     found: Replay | None = None
     problem: str = ""  # why nothing was found
     hint: str = ""

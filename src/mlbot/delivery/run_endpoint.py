@@ -1,6 +1,7 @@
 """Asking an environment's endpoint: control samples, the last part of the smoke test, and the way back.
 
-    control_samples(endpoint, golden, served)    # what the live endpoint answers to golden requests now
+    live_samples(context, model, environment)    # what the live endpoint answers to golden requests now
+    control_samples(endpoint, golden, served)    # the same, with what is known of the version in hand
 
 Nothing here raises for what a server does. Where `endpoint.load` says so, the server is asked to load the model after
 each switch; else it follows its files by itself, so that for a while it may still serve the version before.
@@ -13,6 +14,9 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 
 from mlbot.config.schema import Endpoint
+from mlbot.delivery.deployment import serves
+from mlbot.delivery.run_release import read_golden
+from mlbot.ledger.queries import release_of
 from mlbot.lib.escape import clean
 from mlbot.lib.record import Name
 from mlbot.lib.templates import sentence
@@ -31,6 +35,7 @@ from mlbot.protocol.inference import (
     request_body,
     samples_of,
 )
+from mlbot.registry.run_repository import RepositoryContext
 from mlbot.storage.inference import InferenceServer
 
 _PAUSE_S = 1.0
@@ -61,6 +66,24 @@ def control_samples(
     """
     test = EndpointTest(endpoint=endpoint, model=golden.model, served=served, golden=golden, environment=environment)
     return test.samples(golden, requests)
+
+
+def live_samples(
+    context: RepositoryContext, model: Name, environment: Name, *, environ: Mapping[str, str] = os.environ
+) -> ControlSamples | None:
+    """What an environment's endpoint answers now to the golden requests of the version that the ledger says is live.
+
+    None where there is no endpoint, nothing is live, or the version has no golden requests. Raises `NotEvaluatedError`
+    where the store or the remote does not answer; never for what the server does.
+    """
+    settings = context.environment(environment)
+    entries = context.of_model(model)
+    served = serves(entries, environment, model)
+    release = release_of(entries, model, served.version) if served else None
+    golden = read_golden(context, release) if release else None
+    if settings is None or settings.endpoint is None or served is None or golden is None:
+        return None
+    return control_samples(settings.endpoint, golden, served, environment=environ)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -278,10 +278,14 @@ class _Promotion(_Attempt):
         )
 
     def examined(self, facts: Facts, goal: Served, entries: tuple[Entry, ...]) -> Facts:
-        """With what recorded requests show. A promotion that was begun has passed them."""
-        environment = self.lock.context.environment(self.request.environment)
+        """With what recorded requests show. A promotion that was begun has passed them.
+
+        That it was begun is the ledger's word: a lock alone may be anybody's who can push a ref.
+        """
+        model, name = self.request.model, self.request.environment
+        environment, started = self.lock.context.environment(name), begun(entries, name, model)
         wanted = environment.shadow if environment else None
-        if wanted is None or facts.resumes("promotion", goal.version):
+        if wanted is None or (started and started.is_of(model, goal.version, name, self.action)):
             return facts
         return facts.model_copy(update={"shadow": replay_shadow(self.lock, wanted, facts.live, goal, entries)})
 

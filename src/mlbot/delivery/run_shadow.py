@@ -32,8 +32,13 @@ def replay_shadow(
     yesterday = lock.context.now().astimezone(UTC).date() - timedelta(days=1)
     place = on_day(wanted.requests.replace("{model}", lock.model), yesterday)
     facts = ShadowFacts(requests=place, max_changed=wanted.max_changed, before=live)
-    if live is None or live.digest == goal.digest:
-        return facts.model_copy(update={"before": None})
+    if live is None:
+        return facts.model_copy(update={"unasked": "first"})
+    if live.digest == goal.digest:
+        return facts.model_copy(update={"before": None, "unasked": "same"})
+    model = _model(lock, lock.release(entries, goal.version))
+    if model is not None and model.evaluate is not None:
+        return facts.model_copy(update={"before": None, "unasked": "evaluated"})
     lock.context.say(f"Answering the recorded requests of {place} by v{live.version} and v{goal.version}")
     try:
         found = _found(lock, wanted, place, (live, goal), entries)
