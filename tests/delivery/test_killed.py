@@ -15,16 +15,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import history_samples, tiny
 from tests.support.releases import World
 
 from mlbot import entry
 from mlbot.delivery.deployment import begun
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
+from mlbot.delivery.run_release import ReleaseRequest, release
 from mlbot.errors import Exit
+from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.locks import LockRef
 from mlbot.git.tags import read_tags
 from mlbot.ledger.queries import live, release_of, unfinished
 from mlbot.registry.tags import Registry
+from mlbot.report.report import ModelReport, document_of
+from mlbot.verdict.verdict import ModelVerdict
 
 pytestmark = [pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(900)]
 DYING = Path(__file__).parent / "dying.py"
@@ -66,11 +72,11 @@ def is_whole(world: World) -> str:
     """The version that is served, whose bytes are those of its release."""
     served = world.served("staging")
     assert served is not None
-    release = release_of(world.entries(), "tiny", served)
-    assert release is not None
+    made = release_of(world.entries(), "tiny", served)
+    assert made is not None
     major, minor, patch = map(int, served.split("."))
     file = world.deploy / "staging" / "tiny" / str((major * 1000 + minor) * 1000 + patch) / "model.onnx"
-    assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" == release.digest
+    assert f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" == made.digest
     return served
 
 
@@ -106,6 +112,35 @@ def test_a_promotion_killed_before_one_of_its_effects_is_finished(world: World, 
     deploy(world, "1.0.0")
     assert die(world, effect, "promote", "tiny@v1.0.1", "staging") == KILLED
     finish(world)
+
+
+def judge_with_a_sketch(world: World) -> None:
+    """A third version's bytes, whose stored report has what a reference is made of."""
+    verdict = ModelVerdict(model="tiny", outcome=Outcome.PASS, reason=Reason.ALL_GATES_PASS)
+    report = ModelReport(model="tiny", task=Task.BINARY, verdict=verdict, reference=history_samples.sketch())
+    file = world.folder / "report.json"
+    file.write_bytes(document_of(report))
+    name = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    world.context().store.put(name, file)
+    world.commit(tiny.params(offset=3000))
+    world.judge(3000, report=name)
+
+
+def released_once(world: World) -> None:
+    """The third version has one entry, its tag and one reference, after it was released again."""
+    result = release(world.context(), ReleaseRequest(model="tiny"))
+    assert (result.tag, result.unwatched, result.decision.refused) == ("tiny@v1.0.2", None, False)
+    found = [each for each in world.entries() if getattr(each, "version", "") == "1.0.2"]
+    assert sorted(each.kind for each in found) == ["reference", "release"]
+    assert "refs/tags/tiny@v1.0.2" in world.refs()
+
+
+@pytest.mark.parametrize("effect", [1, 2, 3])
+def test_a_release_killed_before_one_of_its_effects_is_finished_with_its_reference(world: World, effect: int) -> None:
+    judge_with_a_sketch(world)
+    assert die(world, effect, "release", "tiny") == KILLED
+    released_once(world)
+    released_once(world)
 
 
 @pytest.mark.parametrize("effect", [3, 6])

@@ -3,6 +3,8 @@
 import datetime as dt
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlbot.config.data import Data
 from mlbot.data import sketch as records
 from mlbot.data.sketch import FEWEST, MOST_BYTES, MOST_COLUMNS, Column, Sketch, SketchKind, Tally, size_of
 from mlbot.gates.metric import Task
 from mlbot.ml import sketches
-from mlbot.ml.sketches import Batch, answers_of, between, counted, edges_of, sketch_of
+from mlbot.ml.holdout import HoldoutData, open_holdout
+from mlbot.ml.sketches import Batch, answers_of, between, counted, edges_of, sketch_of, sketch_of_holdout
 
 RNG = np.random.default_rng(7)
 
@@ -71,7 +75,7 @@ def parts(frame: pl.DataFrame, sizes: Iterable[int]) -> Iterator[Batch]:
     yield Batch(features=frame[start:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(frames(), st.lists(st.integers(0, 30), max_size=3))
 def test_its_own_rows_give_its_own_counts_in_whatever_parts(frame: pl.DataFrame, sizes: list[int]) -> None:
     sketch = sketched(frame)
@@ -81,7 +85,7 @@ def test_its_own_rows_give_its_own_counts_in_whatever_parts(frame: pl.DataFrame,
     assert Sketch.model_validate_json(sketch.model_dump_json()) == sketch
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(frames())
 def test_no_value_of_fewer_than_five_rows_is_in_it(frame: pl.DataFrame) -> None:
     sketch = sketched(frame)
@@ -402,6 +406,72 @@ def test_answers_have_the_names_of_a_sketch(
 ) -> None:
     decided = None if decided is None else np.asarray(decided)
     assert answers_of(task, np.asarray(predictions), decided, classes).to_dict(as_series=False) == columns
+
+
+Case = tuple[Task, dict[str, Any], dict[str, Any], Any, Any, dict[str, tuple[int, ...]]]
+"""The task; columns beside the features; settings; what the model answers and decides; counts of the targets."""
+
+_TASKS: list[Case] = [
+    (Task.BINARY, {"y": ["no", "yes"] * 10}, {}, [0.1, 0.9] * 10, [0, 1] * 10, {"y": (10, 10, 0)}),
+    (Task.BINARY, {"y": [True, False] * 10}, {}, [0.9, 0.1] * 10, [1, 0] * 10, {"y": (10, 10, 0)}),
+    (
+        Task.MULTICLASS,
+        {"y": [0, 1, 2, 2] * 5},
+        {},
+        np.tile([0.2, 0.3, 0.5], (20, 1)),
+        [2] * 20,
+        {"y": (10, 5, 5, 0)},
+    ),
+    (Task.REGRESSION, {"y": [*range(20)]}, {}, [1.0] * 20, None, {"y": (5, 5, 5, 5)}),
+    (
+        Task.MULTILABEL,
+        {"spam": [0, 1] * 10, "urgent": [1, 1, 1, 0] * 5},
+        {"target": ("spam", "urgent")},
+        np.full((20, 2), 0.5),
+        np.zeros((20, 2), dtype=np.int8),
+        {"spam": (10, 10), "urgent": (5, 15)},
+    ),
+    (
+        Task.MULTIOUTPUT,
+        {"w": [1.0, 2.0] * 10, "h": [3.0, 4.0] * 10},
+        {"target": ("w", "h")},
+        np.full((20, 2), 0.5),
+        None,
+        {"w": (10, 10), "h": (10, 10)},
+    ),
+    (Task.RANKING, {"y": [0, 1] * 10, "q": ["a"] * 10 + ["b"] * 10}, {"group": "q"}, [1.0] * 20, None, {"y": (10, 10)}),
+    (
+        Task.FORECAST,
+        {"y": [1.0, 2.0] * 10, "t": [*range(20)]},
+        {"time": "t", "quantiles": (0.1,)},
+        np.full((20, 2), 0.5),
+        None,
+        {"y": (10, 10)},
+    ),
+]
+
+
+@pytest.mark.parametrize("case", _TASKS, ids=lambda case: case[0])
+def test_a_holdout_has_a_sketch_whatever_the_task(tmp_path: Path, case: Case) -> None:
+    task, columns, setting, predictions, decided, targets = case
+    frame = pl.DataFrame({"a": [*range(20)], "town": ["Bonn", "Köln"] * 10, **columns})
+    frame.write_parquet(tmp_path / "h.parquet")
+    data = Data.model_validate({"holdout": "h.parquet", "target": "y", **setting})
+    holdout = open_holdout(tmp_path / "h.parquet", data, task)
+    assert isinstance(holdout, HoldoutData), holdout
+    answers: Any = SimpleNamespace(
+        predictions=np.asarray(predictions), decided=None if decided is None else np.asarray(decided), classes=()
+    )
+    sketch = sketch_of_holdout(holdout, data.targets, answers)
+    assert [each.name for each in sketch.features] == ["a", "town"]
+    found = {column.name: own.counts for column, own in zip(sketch.targets, sketch.counts.targets, strict=True)}
+    assert {name: sorted(counts) for name, counts in found.items()} == {k: sorted(v) for k, v in targets.items()}
+    assert {20} == {each.own.rows for each in sketch.beside(sketch.counts)}
+    assert len(sketch.answers) == (2 if np.ndim(predictions) == 2 or task is Task.BINARY else 1)
+    # What is asked in production comes as a table with labels as they are written there.
+    later = Batch(features=frame, targets=frame.select(data.targets))
+    assert counted(sketch, [later]).targets == sketch.counts.targets
+    assert sketch_of_holdout(holdout, data.targets, None).answers == ()
 
 
 def test_the_records_say_their_bounds() -> None:

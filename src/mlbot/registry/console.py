@@ -232,12 +232,22 @@ def _values(column: Column, own: Tally) -> str:
         others = sum(own.counts[len(named) :])
         found = [*((clean(value, 20), count) for value, count in named), *([("others", others)] if others else [])]
         return ", ".join(f"{value} {_share(count, own.rows)}" for value, count in found)
-    if not column.edges:
-        return "not looked at" if column.kind is SketchKind.OTHER else "too few rows, or all alike"
-    low, high = (_quantile(column, own, level) for level in (0.25, 0.75))
-    shown = [_moment(each) if column.kind is SketchKind.TIME else f"{each:.6g}" for each in (low, high)]
+    if column.kind is SketchKind.OTHER:
+        return "counted alone"
+    edges = [_edge(column, each) for each in column.edges]
     unit = " characters" if column.kind is SketchKind.TEXT else ""
-    return f"half from {shown[0]} to {shown[1]}{unit}" if low < high else f"about {shown[0]}{unit}"
+    if not edges:
+        return "too few, or nearly all alike"
+    low, high = (_quantile(column, own, level) for level in (0.25, 0.75))
+    if low < high:
+        return f"half from {edges[low]} to {edges[high]}{unit}"
+    most = max(range(column.bins), key=lambda at: own.counts[at])
+    bounds = [*([f"from {edges[most - 1]}"] if most else []), *([f"below {edges[most]}"] if most < len(edges) else [])]
+    return f"{_share(own.counts[most], own.rows)} {' and '.join(bounds)}{unit}"
+
+
+def _edge(column: Column, edge: float) -> str:
+    return _moment(edge) if column.kind is SketchKind.TIME else f"{edge:.6g}"
 
 
 def _moment(seconds: float) -> str:
@@ -247,11 +257,11 @@ def _moment(seconds: float) -> str:
         return f"{seconds:.6g}"
 
 
-def _quantile(column: Column, own: Tally, level: float) -> float:
-    """The edge that is nearest to a quantile."""
+def _quantile(column: Column, own: Tally, level: float) -> int:
+    """Which edge is nearest to a quantile."""
     below = [sum(own.counts[: at + 1]) for at in range(len(column.edges))]
     wanted = level * sum(own.counts)
-    return min(zip(below, column.edges, strict=True), key=lambda each: abs(each[0] - wanted))[1]
+    return min(range(len(below)), key=lambda at: abs(below[at] - wanted))
 
 
 def _data_verdicts(found: DataUse, part: str, pen: Pen) -> str:
