@@ -171,7 +171,8 @@ class Data(Section):
     """What the model learns from and is judged on."""
 
     train: Annotated[str | None, kinds.PATH_OR_URL] = None
-    """The training data, CSV or Parquet: a path, or any fsspec URL. Its digest is recorded; it cannot be the holdout.
+    """The training data, CSV or Parquet: a path, of a folder of Parquet too, or any fsspec URL. Its digest is recorded;
+    it cannot be the holdout.
     Left out: the training finds its own data."""
     holdout: Annotated[str, kinds.PATH_OR_URL] = ""
     """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
