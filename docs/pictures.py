@@ -16,6 +16,7 @@ from pathlib import Path
 import cmarkgfm
 from cmarkgfm.cmark import Options
 
+import pictures_dashboard as dashboard
 import pictures_scenes as scenes
 from mlbot.console import Console
 from mlbot.ml.plots import charts, picture_spec, svg
@@ -26,6 +27,7 @@ from pictures_browser import THEMES, Browser, MissingToolError, Stylesheet, Them
 
 _COMMENT_WIDTH = 880
 _PAGE_WIDTH = 1120
+_PHONE = (390, 1180)
 ALERTS = {"TIP": "light-bulb", "CAUTION": "stop", "WARNING": "alert", "IMPORTANT": "report", "NOTE": "info"}
 """GitHub's icon of each alert."""
 
@@ -57,7 +59,9 @@ def main() -> int:
     """Make all pictures; 1 where a tool is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images", help="the folder to write into")
-    parser.add_argument("--only", nargs="+", default=(), help="pictures by name, such as fail or example-text-topics")
+    parser.add_argument(
+        "--only", nargs="+", default=(), help="pictures by name, such as fail, dashboard or example-text-topics"
+    )
     given = parser.parse_args()
     # What a config calls `python` is the one that runs this script.
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
@@ -75,6 +79,8 @@ def _make(out: Path, only: Sequence[str]) -> None:
         browser = Browser(path=chromium(), folder=folder)
         look = stylesheet(folder, tuple(ALERTS.values()))
         out.mkdir(parents=True, exist_ok=True)
+        if not only or "dashboard" in only:
+            draw_dashboard(browser, out)
         for picture, report in scenes.play(folder, Console(), only):
             draw(picture, report, browser, look, out)
 
@@ -89,6 +95,17 @@ def draw(name: str, report: Report, browser: Browser, look: Stylesheet, out: Pat
     if name == "fail":
         browser.picture(_head(comment(report, look, "light")), "light", _COMMENT_WIDTH, out / "report.png")
         browser.picture(html(report, charts(report)), "light", _PAGE_WIDTH, out / "page.png")
+
+
+def draw_dashboard(browser: Browser, out: Path) -> None:
+    """Make the pictures of the dashboard: the index, a model in both themes, and as a phone shows it."""
+    pages = dashboard.site()
+    index, model = dashboard.head(pages["index.html"], 1), dashboard.head(pages["models/churn.html"], 2)
+    browser.picture(index, "light", _PAGE_WIDTH, out / "dashboard-index.png")
+    for theme in THEMES:
+        browser.picture(model, theme, _PAGE_WIDTH, out / f"dashboard-{theme}.png")
+    narrow = dashboard.head(pages["models/churn.html"], 1)
+    browser.picture(dashboard.phone(narrow, *_PHONE), "dark", _PHONE[0], out / "dashboard-phone.png")
 
 
 def comment(report: Report, look: Stylesheet, theme: Theme) -> str:

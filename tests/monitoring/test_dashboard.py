@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.git_samples import Sandbox, make
-from tests.support.history_samples import MODEL, cost, deployment, look, release, waiver
+from tests.support.history_samples import MODEL, cost, day, deployment, look, release, waiver
 from tests.support.ledger_samples import digest, entry
 
 from mlbot import entry as program
@@ -21,8 +21,9 @@ from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
-from mlbot.ledger.entries import Entry, GateAsked, Ledger, SealedEntry, SeedValues
+from mlbot.ledger.entries import Entry, GateAsked, Ledger, LiveValue, SealedEntry, SeedValues
 from mlbot.monitoring.dashboard import MOST_REFUSED, Dashboard, dashboard
+from mlbot.monitoring.health import State
 from mlbot.monitoring.pages import page_names, pages
 from mlbot.monitoring.run_dashboard import MARK, write_site
 from mlbot.registry.tags import Registry
@@ -322,6 +323,35 @@ def test_run_links(clone: Sandbox) -> None:
     page = pages(shown(entry(attempt=Attempt(run=3), judge=Attempt(run=4, number=2))))[f"models/{MODEL}.html"]
     assert f'{URL}/actions/runs/4/attempts/2"' in page
     assert f'{URL}/commit/{entry().commit}"' in page
+
+
+# --- production
+
+
+def test_days_of_production_and_how_a_model_does() -> None:
+    live = (LiveValue(metric="roc_auc", value=0.91, error=0.01, rows=120),)
+    entries = (
+        release("1.0.0"),
+        deployment(1, "1.0.0", "production", time="2026-11-01T10:00:00Z"),
+        day("2026-11-28", requests=480, errors=3),
+        day("2026-11-29"),
+        day("2026-11-29", requests=None, labelled=120, live=live),
+        day("2026-11-29", requests=9, time="2026-12-01T01:00:00Z"),
+    )
+    site = shown(*entries)
+    (model,) = site.models
+    (watched,) = model.watched
+    assert [(each.date, each.requests, each.errors, each.labelled) for each in watched.days] == [
+        ("2026-11-28", 480, 3, None),
+        ("2026-11-29", watched.days[1].requests, None, 120),
+    ]
+    assert watched.health is not None
+    assert (watched.health.day, watched.health.state) == ("2026-11-29", State.UNKNOWN)
+    page = pages(site)[f"models/{MODEL}.html"]
+    assert "could not be looked at" in page
+    assert "has no reference to compare with" in page
+    assert Elements(page).open == []
+    assert 'class="outcome unknown"' in pages(site)["index.html"]
 
 
 # --- cost

@@ -12,9 +12,12 @@ from mlbot.events.github import Attempt, Id, RunnerTime, added
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import (
     CostEntry,
+    Date,
+    DayEntry,
     DeploymentEntry,
     Entry,
     Ledger,
+    LiveValue,
     LookEntry,
     ReleaseEntry,
     SealedEntry,
@@ -25,6 +28,7 @@ from mlbot.ledger.entries import (
 )
 from mlbot.ledger.queries import believable, deployments, not_passed, sealed_looks
 from mlbot.lib.record import Count, Digest, Name, Record, Sha
+from mlbot.monitoring.health import Health
 from mlbot.registry import views
 from mlbot.registry.tags import Registry
 
@@ -136,6 +140,25 @@ class Place(Record):
     stays: tuple[Stay, ...]
 
 
+class Day(Record):
+    """A day of production."""
+
+    date: Date
+    version: str
+    requests: Count | None = None  # None: only its labels are known
+    errors: Count | None = None
+    labelled: Count | None = None
+    live: tuple[LiveValue, ...] = ()
+
+
+class Watched(Record):
+    """A model in production, day by day."""
+
+    environment: str
+    health: Health | None = None  # as of the newest day; None where numpy is not installed
+    days: tuple[Day, ...]  # oldest first
+
+
 class Attempted(Record):
     """What one attempt took of runners, with what that comes to."""
 
@@ -184,6 +207,7 @@ class ModelHistory(Record):
     looks: tuple[HoldoutLooks, ...] = ()
     sealed: SealedLooks | None = None
     waivers: tuple[Waiver, ...] = ()
+    watched: tuple[Watched, ...] = ()
     cost: Costs | None = None
     notes: tuple[str, ...] = ()
 
@@ -272,6 +296,7 @@ def _model(
         places=tuple(_places(acts)),
         events=views.history(entries, name),
         waivers=tuple(_waivers(entries, judged)),
+        watched=tuple(_watched(entries, name)),
         notes=detail.notes if detail else (),
     )
 
@@ -366,6 +391,43 @@ def _waivers(entries: Iterable[Entry], judged: Sequence[VerdictEntry]) -> Iterat
             pull_request=each.pull_request,
             open=(each.key, each.policy) in bound,
         )
+
+
+# --- production
+
+
+def _watched(entries: Sequence[Entry], model: Name) -> Iterator[Watched]:
+    """The environments of a model that days are known of."""
+    rows: dict[Name, dict[tuple[Date, str], list[DayEntry]]] = {}
+    for each in entries:
+        if isinstance(each, DayEntry):
+            rows.setdefault(each.environment, {}).setdefault((each.date, each.version), []).append(each)
+    for environment, row in sorted(rows.items()):
+        days = tuple(_day(row[key]) for key in sorted(row))
+        yield Watched(environment=environment, health=_health(entries, model, environment, days[-1].date), days=days)
+
+
+def _day(entries: Sequence[DayEntry]) -> Day:
+    """What was written of a day when it was over, and of its labels what was known last."""
+    ordered = sorted(entries, key=lambda each: (each.order, each.model_dump_json(exclude={"time"})))
+    first = next((each for each in ordered if each.requests is not None), ordered[0])
+    last = next((each for each in reversed(ordered) if each.labelled), first)
+    return Day(
+        date=first.date,
+        version=f"v{first.version}",
+        requests=first.requests,
+        errors=first.errors,
+        labelled=last.labelled,
+        live=last.live or first.live,
+    )
+
+
+def _health(entries: Sequence[Entry], model: Name, environment: Name, day: Date) -> Health | None:
+    try:
+        from mlbot.monitoring.fold import health_of
+    except ImportError:  # it computes with numpy, which who only reads the ledger need not have
+        return None
+    return health_of(entries, model, environment, day)
 
 
 # --- looks

@@ -10,9 +10,10 @@ from typing import Any
 from mlbot import __version__
 from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
-from mlbot.lib.templates import fill_page, templates
+from mlbot.lib.templates import fill_page, sentence, templates
 from mlbot.monitoring.charts import Chart, Spot, bars, chart, columns
-from mlbot.monitoring.dashboard import Costs, Dashboard, MetricHistory, ModelHistory, Place
+from mlbot.monitoring.dashboard import Costs, Dashboard, MetricHistory, ModelHistory, Place, Watched
+from mlbot.monitoring.health import Finding
 from mlbot.report.notices import MANY_LOOKS
 
 INDEX = "index.html"
@@ -88,6 +89,7 @@ def _model(model: ModelHistory) -> dict[str, Any]:
         "versions": model.versions[: -_ROWS - 1 : -1],
         "sealed": model.sealed.looks[: -_ROWS - 1 : -1] if model.sealed else (),
         "events": model.events[: -_ROWS - 1 : -1],
+        "watched": [_watched(each) for each in model.watched],
         "cost": _cost(model.cost) if model.cost else None,
         "most": _ROWS,
         "many": MANY_LOOKS,
@@ -146,6 +148,32 @@ def _summary(line: MetricHistory) -> str:
     return fill_page(
         "dashboard/summary.j2", line=line, count=len(values), first=first, last=last, low=low, high=high
     ).strip()
+
+
+def _watched(found: Watched) -> dict[str, Any]:
+    """A model in production: how it does, what alarms, and its days."""
+    health, days = found.health, found.days
+    requests = [float(each.requests or 0) for each in days]
+    return {
+        "environment": found.environment,
+        "health": health,
+        "state": sentence("monitoring", f"state/{health.state}", health=health) if health else "",
+        "why": sentence("monitoring", f"why/{health.why}", health=health) if health and health.why else "",
+        "findings": [_finding(each) for each in health.findings[:_ROWS]] if health else [],
+        "columns": columns(requests),
+        "most": figures.count(int(max(requests, default=0.0))),
+        "dates": [days[0].date, days[-1].date],
+        "days": days[: -_ROWS - 1 : -1],
+        "left_out": max(0, len(days) - _ROWS),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "finding": finding,
+        "what": sentence("monitoring", f"code/{finding.code}", finding=finding),
+        "where": sentence("monitoring", f"part/{finding.part}", name=finding.column),
+    }
 
 
 def _cost(cost: Costs) -> dict[str, Any]:
