@@ -6,6 +6,7 @@ from typing import Literal
 from mlbot.ledger.entries import Date
 from mlbot.lib.record import Count, Name, Record
 from mlbot.lib.version import VersionText
+from mlbot.protocol.inference import ControlSamples
 
 
 class State(StrEnum):
@@ -40,6 +41,7 @@ class Code(StrEnum):
     VOLUME = "volume"
     ERRORS = "errors"
     METRIC = "metric"  # a live metric is worse
+    CONTROL = "control"  # the endpoint answers golden requests otherwise than judged, or not at all
 
 
 class Part(StrEnum):
@@ -89,3 +91,26 @@ class Health(Record):
     def unknown(self, detail: str) -> "Health":
         """The same where the day could not be looked at."""
         return self.model_copy(update={"state": State.UNKNOWN, "why": Why.NOT_LOOKED_AT, "detail": detail})
+
+    def controlled(self, found: ControlSamples, today: Date) -> "Health":
+        """The same with what the live endpoint answers now; any golden request that is not answered as judged alarms.
+
+        It counts for no day of alarm: training again would change nothing about it.
+        """
+        wrong = found.different + found.missing
+        if not wrong:
+            return self
+        share = wrong / found.asked
+        finding = Finding(
+            code=Code.CONTROL,
+            part=Part.SERVICE,
+            column="",
+            effect=share,
+            limit=0.0,
+            before=0.0,
+            now=share,
+            since=today,
+            noticed=today,
+            against="reference",
+        )
+        return self.model_copy(update={"state": State.ALARM, "findings": (finding, *self.findings)})

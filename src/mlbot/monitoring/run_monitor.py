@@ -12,6 +12,7 @@ from mlbot.config.monitor import Monitor, on_day
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.data.sketch import Sketch
+from mlbot.delivery.run_endpoint import live_samples
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, require
 from mlbot.ledger.entries import Date, DayEntry, DeploymentEntry, Entry
 from mlbot.ledger.queries import reference_of, release_of
@@ -86,11 +87,21 @@ def watch(context: RepositoryContext, options: MonitorOptions) -> Watched:
     healths, looked = list[Health](), list[str]()
     for model, settings in _watched(context, options.model):
         watching = _Watching(context=context, model=model, settings=settings, day=day, options=options)
-        healths.append(watching.health())
+        health = watching.health()
+        healths.append(health if options.date else _controlled(context, health))
         looked += [f"{model.name} {each}" for each in watching.looked]
     context.update_checkout()
     recorded = options.record and not options.dry_run
     return Watched(models=tuple(healths), looked_at=tuple(looked), recorded=recorded)
+
+
+def _controlled(context: RepositoryContext, health: Health) -> Health:
+    """With what the live endpoint answers to golden requests now, where the environment has one."""
+    try:
+        found = live_samples(context, health.model, health.environment)
+    except MlbotError as error:
+        return health.unknown(error.line)
+    return health.controlled(found, context.now().astimezone(UTC).date().isoformat()) if found else health
 
 
 def days_of_logs(context: RepositoryContext, day: date) -> Iterator[tuple[Name, list[DayEntry], dict[Date, str]]]:

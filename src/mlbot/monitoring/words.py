@@ -104,5 +104,7 @@ def effect_text(code: Code, value: float) -> str:
             return f"{value:+.4f}"
         case Code.VOLUME:
             return f"\N{MULTIPLICATION SIGN} {math.exp(value):.2f}"
+        case Code.CONTROL:
+            return figures.percent(value)
         case _:
             return f"{value:+.2f} h"
