@@ -108,8 +108,12 @@ class LargeTable:
         wanted = {column: {each.value for each in them} for column, them in by_column.items()}
         for batch in self.batches([_shown(name, self.kinds[name]) for name in by_column]):
             for column, them in by_column.items():
-                values = batch[column].unique().drop_nulls().to_list()
-                here = {word for value in values for word in words(value)} if them[0].is_word else set(values)
+                cells = batch[column]
+                if not them[0].is_word:  # looked up where they are: of ten million numbers none becomes Python's
+                    sought = pl.Series(sorted(wanted[column] - seen[column]), dtype=cells.dtype)
+                    seen[column] |= {*cells.filter(cells.is_in(sought.implode())).unique().to_list()}
+                    continue
+                here = {word for value in cells.unique().drop_nulls().to_list() for word in words(value)}
                 seen[column] |= here & wanted[column]
         for column, them in by_column.items():
             yield from (each for each in them if each.value not in seen[column])
