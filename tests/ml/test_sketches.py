@@ -307,6 +307,54 @@ def test_labels_that_come_later_are_counted_alone() -> None:
     assert (later.targets[0].counts, [each.rows for each in later.answers]) == ((1, 1, 0), [0, 0])
 
 
+_OTHERS = [
+    pl.Series([1, None], dtype=pl.Int128),
+    pl.Series([2**64 - 1, None], dtype=pl.UInt64),
+    pl.Series(["a", None], dtype=pl.Categorical),
+    pl.Series(["a", None], dtype=pl.Enum(["a", "b"])),
+    pl.Series(["1.50", None]).cast(pl.Decimal(10, 2)),
+    pl.Series([dt.time(1), None]),
+    pl.Series([dt.timedelta(days=1), None]),
+    pl.Series([dt.datetime(2024, 1, 1, tzinfo=dt.UTC), None]),
+    pl.Series([dt.date(9999, 12, 31), None]).cast(pl.Datetime("ms")),
+    pl.Series([b"\xff", None]),
+    pl.Series([{"a": 1}, None]),
+    pl.Series([[1], None]),
+    pl.Series([[1.0, 2.0], None], dtype=pl.Array(pl.Float64, 2)),
+    pl.Series([None, None]),
+    pl.Series([object(), None], dtype=pl.Object),
+    pl.Series([math.inf, None]),
+    pl.Series([True, None]),
+    pl.Series(["9" * 400, None]),
+    pl.Series(["2024-13-45", None]),
+    pl.Series(["\x00\ud7ff\U0010ffff", None]),
+    pl.Series(["1e999", None]),
+]
+_EVERY = sketched(
+    pl.DataFrame(
+        {
+            "number": [*range(40)],
+            "flag": [True, False] * 20,
+            "name": ["a", "b"] * 20,
+            "text": [f"text {at}" for at in range(40)],
+            "day": [dt.date(2024, 1, 1) + dt.timedelta(days=at) for at in range(40)],
+            "clock": [dt.time(at % 24) for at in range(40)],
+            "list": [[at] for at in range(40)],
+        }
+    )
+)
+
+
+@pytest.mark.parametrize("other", _OTHERS, ids=lambda other: str(other.dtype))
+def test_whatever_comes_is_counted_and_nothing_raises(other: pl.Series) -> None:
+    frame = pl.DataFrame({each.name: other for each in _EVERY.features})
+    found = counted(_EVERY, [Batch(features=frame), Batch(features=frame.head(0))])
+    assert [each.rows for each in found.features] == [2] * len(_EVERY.features)
+    assert [each.missing for each in found.features[:-1]] == [2 if other.dtype == pl.Null else 1] * 6
+    own = sketched(frame)  # and as a reference, too
+    assert counted(own, [Batch(features=frame)]) == own.counts
+
+
 # What is bounded.
 
 

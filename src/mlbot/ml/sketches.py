@@ -380,7 +380,7 @@ class _Names:
 def _texts(series: pl.Series) -> pl.Series | None:
     """Values as text, null where they are missing; None of what has no text, such as lists."""
     dtype = series.dtype
-    if dtype.is_nested() or dtype in {pl.Object(), pl.Binary()}:
+    if dtype.is_nested() or dtype in {pl.Object(), pl.Binary()} or isinstance(dtype, pl.Duration):
         return None
     if dtype.is_float():
         series = series.fill_nan(None)

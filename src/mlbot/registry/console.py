@@ -325,7 +325,8 @@ def _data_history(history: Sequence[PathContent], pen: Pen) -> str:
         ]
         for each in reversed(history[-_MOST_ROWS:])
     ]
-    return pen.table(head, rows)
+    more = f"\n  … and {len(history) - len(rows):,} before: --json" if len(history) > len(rows) else ""
+    return f"{pen.table(head, rows)}{more}"
 
 
 def _data_hint(found: Lineage) -> str | None:
