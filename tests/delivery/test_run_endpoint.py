@@ -140,6 +140,24 @@ def test_what_json_has_no_word_for_is_not_asked(server: Server) -> None:
     assert (found.asked, found.equal, found.unsaid, found.as_judged) == (2, 2, 1, True)
 
 
+@pytest.mark.parametrize(
+    ("column", "datatype"),
+    [("age", "BYTES"), ("age", "BOOL"), ("income", "INT64"), ("income", "XP32"), ("town", "FP32"), ("town", "INT8")],
+)
+def test_types_that_the_values_are_not_of_are_other_inputs(server: Server, column: str, datatype: str) -> None:
+    server.models["churn"].inputs = [
+        each | ({"datatype": datatype} if each["name"] == column else {}) for each in INPUTS
+    ]
+    found = samples(server, golden())
+    assert (found.unsaid, found.fault.code) == (0, EndpointFault.OTHER_INPUTS)
+    assert found.missing >= 2  # a float may be a whole number
+
+
+def test_a_text_may_be_called_like_a_number(server: Server) -> None:
+    texts = GoldenColumn(name="town", kind="text", values=("Infinity", "-Infinity", "NaN"))
+    assert samples(server, golden(columns=(*COLUMNS[:3], texts))).as_judged
+
+
 def test_a_model_with_other_inputs_is_not_asked(server: Server) -> None:
     server.models["churn"].inputs = [*INPUTS, {"name": "height", "datatype": "FP32", "shape": [-1, 1]}]
     found = samples(server, golden())

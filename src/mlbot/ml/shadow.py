@@ -29,7 +29,7 @@ MOST_UNFIT = 0.5
 
 SPREAD = 0.1
 """A number has changed where it is further away than the golden requests' tolerance and than this share of how far the
-live version's answers lie apart (between their quartiles, so that a few requests of a stranger's do not widen it)."""
+live version's answers to its golden requests lie apart, between their quartiles: those of the log are strangers'."""
 
 _LIMITS = Limits(asked_rows=0, gaps=True)
 _MOST_LINES = 20
@@ -114,7 +114,7 @@ def _compared(golden: Golden, before: Scored, after: Scored, lines: Sequence[str
         for was, now in zip(names[0][both], names[1][both], strict=True):
             flips.update((old, new) for old, new in zip(was, now, strict=True) if old != new)
     else:
-        differ, spread = _apart(golden, one, two, answered[0])
+        differ, spread = _apart(golden, one, two)
     changed = np.where(both, differ, answered[0] != answered[1])
     return Replay(
         requests=len(lines),
@@ -137,11 +137,10 @@ def _names(task: Task, scored: Scored) -> npt.NDArray[np.str_]:
     return np.asarray(np.array(classes)[decided]).reshape(-1, 1)
 
 
-def _apart(golden: Golden, one: Floats, two: Floats, answered: Bools) -> tuple[Bools, float]:
-    """Which numbers have changed, and how far the live version's lie apart (the widest column's)."""
-    low, high = np.quantile(one[answered], (0.25, 0.75), axis=0)
-    allowed = allowed_elsewhere(golden)
-    within = np.vectorize(allowed, otypes=[float])(np.nan_to_num(one, posinf=0.0, neginf=0.0))
+def _apart(golden: Golden, one: Floats, two: Floats) -> tuple[Bools, float]:
+    """Which numbers have changed, and how far the live version's golden ones lie apart (the widest column's)."""
+    low, high = np.quantile(np.array(golden.predictions), (0.25, 0.75), axis=0)
+    within = np.vectorize(allowed_elsewhere(golden), otypes=[float])(np.nan_to_num(one, posinf=0.0, neginf=0.0))
     with np.errstate(invalid="ignore"):  # what is not finite is looked at apart
         apart = np.abs(one - two)
     beyond = (apart > within) & (apart > SPREAD * (high - low))

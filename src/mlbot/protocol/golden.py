@@ -130,7 +130,7 @@ class Replay(Record):
     """Where in the log the first changed ones are: its lines, counted from 1; of several files `3:14`, in the third."""
     flips: tuple[Flip, ...] = ()  # the most frequent first
     unanswered: tuple[Count, Count] = (0, 0)  # requests without a finite answer, of the live version and the new one
-    spread: NonNegative | None = None  # of numbers: between the quartiles of the live version's answers
+    spread: NonNegative | None = None  # of numbers: between the quartiles of the live version's golden answers
     latency: tuple[Latency | None, Latency | None] = (None, None)  # of the live version and of the new one
 
     @property

@@ -147,6 +147,8 @@ class ControlSamples(Record):
 # From golden requests to a server's inputs.
 
 _LARGEST_FP32 = 3.4028234663852886e38
+_FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
+_WHOLE = frozenset(f"{kind}{bits}" for kind in ("INT", "UINT") for bits in (8, 16, 32, 64))
 _BY_KIND = {"float": "FP32", "integer": "INT64", "boolean": "BOOL", "text": "BYTES"}
 
 
@@ -155,7 +157,7 @@ class UnsaidError(Exception):
 
 
 class OtherInputsError(Exception):
-    """A server asks for inputs that the golden requests do not have."""
+    """A server asks for inputs that the golden requests do not have, or of types that do not take their values."""
 
 
 def request_body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> bytes:
@@ -165,7 +167,7 @@ def request_body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], 
     that is no column. Without `inputs` (a server need not describe its model) a tensor a column, typed as the data is.
 
     Raises:
-        UnsaidError: the row has a value that JSON has no word for, or that the input's type cannot hold.
+        UnsaidError: the row has a number that is missing, infinite, or too large for the input.
         OtherInputsError: the server asks for something else.
     """
     tensors = _matrix(columns, inputs, row) if _is_matrix(columns, inputs) else _by_column(columns, inputs, row)
@@ -203,20 +205,24 @@ def _by_column(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], ro
 
 def _said(value: Value, datatype: str) -> bool | int | float | str:
     """A value as an element of a tensor."""
-    if datatype == "BYTES":
-        if isinstance(value, str):
+    if isinstance(value, str) and value not in INFINITE:
+        if datatype == "BYTES":
             return value
-        raise UnsaidError
+        raise OtherInputsError
     number = INFINITE.get(value) if isinstance(value, str) else value
+    if datatype == "BYTES" and isinstance(value, str):  # a text that is called like an infinite number
+        return value
     if number is None or not math.isfinite(number):
         raise UnsaidError
     if datatype == "BOOL" and isinstance(number, bool):
         return number
-    if datatype.startswith("FP") and (datatype == "FP64" or abs(number) <= _LARGEST_FP32):
+    if datatype in _FLOATS:
+        if datatype != "FP64" and abs(number) > _LARGEST_FP32:
+            raise UnsaidError
         return float(number)
-    if datatype.startswith(("INT", "UINT")) and number == int(number):
+    if datatype in _WHOLE and number == int(number):
         return int(number)
-    raise UnsaidError
+    raise OtherInputsError
 
 
 # From a server's outputs to predictions as they are judged.
