@@ -6,7 +6,7 @@ import pytest
 from tests.support.config_texts import parse
 
 from mlbot.config.errors import ConfigError
-from mlbot.config.monitor import on_day
+from mlbot.config.monitor import Follow, on_day
 
 BASE = """
 version: 1
@@ -70,3 +70,51 @@ def test_what_holds_without_a_word() -> None:
     said = made('{requests: "{date}"}')
     assert said.startswith("requests='{date}' labels=None id=None prediction=None environment=None ignore=() alarms=")
     assert "days=3, then='none'" in said
+
+
+@pytest.mark.parametrize(
+    ("alarms", "said"),
+    [
+        ("{then: refresh, run: make data}", ""),
+        ("{then: refresh, run: make data, writes: [data/, version.txt]}", ""),
+        ("{then: retrain, stamp: data/as-of.txt}", ""),
+        ("{then: retrain, stamp: train.py}", ""),
+        ("{then: refresh}", "`then: refresh` without `run`"),
+        ("{then: retrain}", "`then: retrain` without `stamp`"),
+        ("{run: make data}", "`run` without `then: refresh`"),
+        ("{then: retrain, stamp: train.py, writes: [data]}", "`writes` without `then: refresh`"),
+        ("{then: retrain, stamp: as-of.txt}", 'the stamp "as-of.txt"'),
+    ],
+)
+def test_what_follows_has_what_it_takes(alarms: str, said: str) -> None:
+    text = f"""
+version: 1
+models:
+  churn:
+    task: binary
+    train: {{run: make, depends: [train.py, data/]}}
+    data: {{train: data/t.csv, holdout: h.csv, target: left}}
+    gates: {{roc_auc: {{min: 0.5}}}}
+    monitor: {{requests: "{{date}}.jsonl", alarms: {alarms}}}
+environments: {{production: {{target: models}}}}
+"""
+    if not said:
+        assert parse(text).models
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("follow", "files"),
+    [
+        (Follow(then="refresh", run="x"), ("t.csv", "t.csv.dvc")),
+        (Follow(then="refresh", run="x", writes=("data",)), ("data",)),
+        (Follow(then="retrain", stamp="s"), ("s",)),
+        (Follow(), ("t.csv", "t.csv.dvc")),
+    ],
+)
+def test_which_files_a_change_may_write(follow: Follow, files: tuple[str, ...]) -> None:
+    assert follow.files("t.csv") == files
+    assert Follow(then="refresh", run="x").files("s3://bucket/t.csv") == ()

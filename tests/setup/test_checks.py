@@ -517,6 +517,37 @@ def test_what_the_apps_key_and_the_other_secrets_need() -> None:
     assert ("secret-missing", "environment mlbot") in lacking
 
 
+WATCHED = """
+version: 1
+models:
+  churn:
+    task: binary
+    train: {run: make}
+    data: {train: t.csv, holdout: h.csv, target: left}
+    gates: {roc_auc: {min: 0.5}}
+    monitor: {requests: "s3://logs/{date}.jsonl", alarms: {then: refresh, run: make data}}
+environments: {production: {target: "s3://models/production"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schedule": "active"}, []),
+        ({}, []),
+        ({"schedule": "disabled_inactivity"}, [("monitor-stopped", Severity.ERROR)]),
+        ({"schedule": "disabled_manually"}, [("monitor-stopped", Severity.WARNING)]),
+        ({"issues": False}, [("issues-disabled", Severity.WARNING)]),
+        ({"may_approve": True}, [("proposal-waits", Severity.ADVICE)]),
+        ({"may_approve": False}, [("proposal-waits", Severity.ADVICE)]),
+    ],
+)
+def test_what_keeps_production_from_being_watched(changes: dict[str, Any], said: list[tuple[str, Severity]]) -> None:
+    facts = Settings(private=True, default_branch="main", code_owners=True).model_copy(update=changes)
+    config_ = parse_config(load(WATCHED, "mlbot.yaml"))
+    assert [(each.code, each.severity) for each in check_access(config_, facts, owned=True)] == said
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -18,7 +18,7 @@ from mlbot.errors import Exit, UsageError
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Outcome
 from mlbot.judging.run_local import RunOptions, run_models
-from mlbot.lib.constants import DASHBOARD_PATH, JUDGE_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
+from mlbot.lib.constants import DASHBOARD_PATH, JUDGE_PATH, MONITOR_PATH, RELEASE_PATH, TRAIN_PATH, WATCH_PATH
 from mlbot.setup.run_init import InitOptions, init, is_public, upgrade
 from mlbot.setup.scaffold import Choices
 
@@ -266,6 +266,23 @@ def test_an_upgrade_follows_the_config_and_never_overwrites_in_silence(tmp_path:
     assert (sandbox.path / JUDGE_PATH).read_text() == own
     assert upgraded(sandbox, said, force=True) == Exit.OK
     assert texts(sandbox) == made
+
+
+def test_an_upgrade_adds_the_workflow_that_watches_production(tmp_path: Path, said: io.StringIO) -> None:
+    sandbox = repositories.script(tmp_path / "tiny")
+    started(sandbox, said)
+    text, file = (sandbox.path / "mlbot.yaml").read_text(), sandbox.path / MONITOR_PATH
+    assert not file.exists()
+    watched = "    monitor: {requests: 's3://logs/{date}.jsonl'}\n    gates:"
+    assert text.count("\n    gates:") == 1
+    text = text.replace("    gates:", watched) + "\nenvironments: {production: {target: 's3://models/production'}}\n"
+    sandbox.write({"mlbot.yaml": text})
+    assert upgraded(sandbox, said) == Exit.OK
+    assert "drivers: s3" in file.read_text()
+    assert "install: pip install -r requirements.txt" in file.read_text()
+    made = file.read_text()
+    assert upgraded(sandbox, said) == Exit.OK
+    assert file.read_text() == made
 
 
 def test_an_upgrade_needs_a_config_that_is_valid(tmp_path: Path, said: io.StringIO) -> None:

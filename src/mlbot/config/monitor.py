@@ -1,7 +1,8 @@
 """What is watched of a model in production: the section `monitor`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from mlbot.config import kinds
@@ -114,6 +115,27 @@ def wrong_monitors(context: Context) -> Iterator[Problem]:
             yield Problem("`monitor` without environments", "write `environments:`, where the model is deployed", at)
         elif isinstance(asked := monitor.get("environment"), str) and asked not in environments:
             yield Problem(quote(asked), f"write {context.guess(asked, environments)}", (*at, "environment"))
+        yield from _idle_stamp(model, monitor.get("alarms"), (*at, "alarms"))
+
+
+def _idle_stamp(model: Mapping[str, Plain], alarms: Plain, at: tuple[str, ...]) -> Iterator[Problem]:
+    """A change that would train nothing: of a model that is not trained, or of a file that none depends on."""
+    then = alarms.get("then") if isinstance(alarms, dict) else None
+    if not isinstance(alarms, dict) or then != "retrain":
+        return
+    train, stamp = model.get("train"), alarms.get("stamp")
+    depends = train.get("depends") if isinstance(train, dict) else None
+    if "artifact" in model:
+        yield Problem("`then: retrain` for a model that is not trained", "leave it out", (*at, "then"))
+    elif isinstance(stamp, str) and isinstance(depends, list) and not any(_names(each, stamp) for each in depends):
+        hint = "write it under `train.depends` too: what none depends on trains nothing"
+        yield Problem(f"the stamp {quote(stamp)}", hint, (*at, "stamp"))
+
+
+def _names(pattern: Plain, path: str) -> bool:
+    """Whether an entry of `depends` is a file, a folder that it is in, or a glob that it fits."""
+    name = str(pattern).rstrip("/")
+    return path == name or path.startswith(f"{name}/") or fnmatchcase(path, name)
 
 
 def is_date(text: str) -> bool:

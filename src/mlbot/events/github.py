@@ -329,6 +329,8 @@ class Settings(Record):
     no_rules: bool = False  # whether the plan has no rules for private repositories
     code_owners: bool | None = None  # whether the default branch's rules ask for the review of code owners
     issues: bool = True
+    schedule: str | None = None
+    """The state of the workflow that watches production, in GitHub's words; asked for only where there is one."""
     pages: PagesFacts | None = None  # asked for only where a workflow brings the dashboard there
     unseen: tuple[str, ...] = ()  # what the token may not ask
 

@@ -24,11 +24,13 @@ def read_settings(
     environments: Collection[str] = (),
     tags: Sequence[str] = (),
     pages: bool = False,
+    monitor: str = "",
 ) -> Settings:
     """All that `mlbot doctor` looks at; what the token may not read is left open.
 
     `guard` is what the config guards (empty: the default branch), `environments` are those whose secrets are asked for
-    too, `tags` are examples of what mlbot tags, `pages` whether GitHub Pages is asked for.
+    too, `tags` are examples of what mlbot tags, `pages` whether GitHub Pages is asked for,
+    `monitor` the file's name of the workflow that watches production, empty for none.
     """
     facts = github.facts()
     look = _Look(github)
@@ -59,12 +61,20 @@ def read_settings(
         may_approve=_flag(workflow, "can_approve_pull_request_reviews"),
         runners=_count(dig(runners, "total_count")),
         pages=_pages(look) if pages else None,
+        schedule=_schedule(look, monitor) if monitor else None,
         unseen=tuple(look.unseen),
     )
 
 
 _ADMIN = "(needs administration: read)"
 _HARMLESS = {"deletion", "non_fast_forward"}  # what mlbot never does to what it writes
+
+
+def _schedule(look: "_Look", workflow: str) -> str | None:
+    """The state of a workflow; None where there is none, or the token may not ask."""
+    what = f"the workflow {workflow} (needs actions: read)"
+    state = dig(look.one(f"/actions/workflows/{quote(workflow, safe='')}", what, required=False), "state")
+    return state if isinstance(state, str) else None
 
 
 def _pages(look: "_Look") -> PagesFacts | None:

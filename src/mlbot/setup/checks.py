@@ -24,6 +24,7 @@ from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
     CONFIG_FILE,
+    MONITOR_PATH,
 )
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
@@ -604,8 +605,9 @@ def check_access(config: Config | None, settings: Settings, *, owned: bool | Non
         yield finding("no-rules", _GENERAL)
     if config is None:
         return
-    if config.environments and not settings.issues:
+    if not settings.issues and (config.environments or _follows(config)):
         yield finding("issues-disabled", _GENERAL)
+    yield from _watching(config, settings)
     if owned is False or settings.code_owners is False:
         yield finding("code-owners", "CODEOWNERS", "file" if owned is False else "review")
     own = config.wired.environments(each.name for each in config.environments)
@@ -618,6 +620,24 @@ def check_access(config: Config | None, settings: Settings, *, owned: bool | Non
     shared = sorted({each for secrets in own.values() for each in secrets} & set(settings.secrets or ()))
     if shared:
         yield finding("secret-shared", _GENERAL, secrets=", ".join(shared))
+
+
+_STOPPED = {"disabled_inactivity": "inactivity", "disabled_manually": "manually", "disabled_fork": "manually"}
+
+
+def _follows(config: Config) -> list[str]:
+    """What follows from alarms of the models that are watched."""
+    return [model.monitor.alarms.then for model in config.models if model.monitor]
+
+
+def _watching(config: Config, settings: Settings) -> Iterator[Finding]:
+    """A schedule that GitHub has stopped, and pull requests that workflows cannot open as people expect."""
+    follows = _follows(config)
+    if follows and (case := _STOPPED.get(settings.schedule or "")):
+        yield finding("monitor-stopped", MONITOR_PATH, case)
+    proposes = any(each != "none" for each in follows)
+    if proposes and config.actions.token is None and settings.may_approve is not None:
+        yield finding("proposal-waits", _GENERAL, "approval" if settings.may_approve else "hand")
 
 
 def names_owner(text: str, path: str) -> bool:

@@ -53,10 +53,16 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         guard = config.guard if config else ()
         asked = {"environments": _environments(config), "tags": _tags(config)}
         pages = (repository.root / ConfigFolder.of(repository.folder).dashboard).is_file()
-        settings = read_settings(github, guard, **asked, pages=pages)
+        settings = read_settings(github, guard, **asked, pages=pages, monitor=_monitor(repository, config))
     conflict = _fetch_ledger(repository, place)
     findings = (*examine(repository, place, settings, conflict), *_isolation(root, console))
     return _said(checks.in_order(findings), console, as_json=as_json)
+
+
+def _monitor(repository: Repository, config: Config | None) -> str:
+    """The file's name of the workflow that watches production, where mlbot.yaml has something to watch."""
+    watches = config is not None and any(model.monitor for model in config.models)
+    return ConfigFolder.of(repository.folder).monitor.rpartition("/")[2] if watches else ""
 
 
 def _isolation(root: Path, console: Console) -> Iterator[checks.Finding]:
