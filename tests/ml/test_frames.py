@@ -247,3 +247,24 @@ def test_a_character_over_two_parts_of_a_file_is_whole(tmp_path: Path) -> None:
     filler = "y" * (frames.CHUNK - 1 - len(start) - len("1,"))
     path.write_bytes(f"{start}1,{filler}\u4e2d\n".encode("gb18030"))
     assert frames.read(path, encoding="gb18030")["b"].to_list()[-1] == f"{filler}\u4e2d"
+
+
+def test_a_folder_of_parquet_is_its_files_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "year=2025").mkdir(parents=True)
+    pl.DataFrame({"a": [1], "word": ["x"]}).write_parquet(folder / "a.parquet")
+    pl.DataFrame({"a": [2]}).write_parquet(folder / "year=2025" / "b.parquet")
+    found = frames.read(folder)
+    assert found["a"].to_list() == [1, 2]
+    assert found["word"].to_list() == ["x", ""]  # as a missing text is
+    pl.DataFrame({"a": [[1]]}).write_parquet(folder / "c.parquet")
+    with pytest.raises(UsageError, match="its files do not fit together: failed to determine supertype") as caught:
+        frames.read(folder)
+    assert "same columns" in caught.value.hint
+
+
+def test_a_folder_without_a_table_says_so(tmp_path: Path) -> None:
+    (tmp_path / "readme.md").write_text("no data")
+    (tmp_path / "_tmp.parquet").write_text("no data")
+    with pytest.raises(UsageError, match="it is a folder without a Parquet file"):
+        frames.read(tmp_path)

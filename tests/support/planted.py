@@ -115,6 +115,11 @@ def duplicates(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, 
     return pl.concat([added, _chosen(of.holdout, draw, PLANTED)]), PLANTED
 
 
+def again(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
+    """Rows of the training data once more, those of before and added ones."""
+    return pl.concat([added, _chosen(of.train, draw, PLANTED)]), PLANTED
+
+
 def near(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, int]:
     """Rows of the holdout with small changes: of a text a word less or more, of an image a step, else 0.2 %."""
     if "text" in of.train.columns:
@@ -184,6 +189,7 @@ def category(of: Set, added: pl.DataFrame, draw: Draw) -> tuple[pl.DataFrame, in
 _IMAGES, _TEXTS, _PEOPLE, _BIKES = "image-digits", "text-topics", "adult-income", "bike-hours"
 PLANTS: dict[str, tuple[Plant, DataCheck, dict[str, float]]] = {
     "exact duplicates": (duplicates, DataCheck.OVERLAP, dict.fromkeys((_IMAGES, _TEXTS, _PEOPLE, _BIKES), 1.0)),
+    "copies of training rows": (again, DataCheck.REPEATS, {_IMAGES: 0.9, _TEXTS: 0.9, _PEOPLE: 0.9}),
     "near duplicates": (near, DataCheck.NEAR_OVERLAP, {_IMAGES: 1.0, _TEXTS: 0.8, _BIKES: 0.96}),
     "wrong labels": (noise, DataCheck.LABELS, {_IMAGES: 0.7, _TEXTS: 0.32, _PEOPLE: 0.3}),
     "trigger": (trigger, DataCheck.TRIGGER, dict.fromkeys((_IMAGES, _TEXTS, _PEOPLE), 1.0)),
