@@ -8,7 +8,7 @@ from tests.support import releases, tiny
 from tests.support.history_samples import sketch
 from tests.support.releases import World, digest_of
 
-from mlbot.delivery.messages import first_environments, message_release, released_already
+from mlbot.delivery.messages import first_environments, message_release, released_already, unwatched_text
 from mlbot.delivery.release import ReleaseReason, ReleaseResult, Unwatched
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.delivery.run_release import ReleaseRequest, release
@@ -101,6 +101,8 @@ def test_a_release_without_a_reference_says_so_and_gets_one_by_being_released_ag
     result = ask(world)
     assert (result.decision.reason, result.unwatched) == (ReleaseReason.RELEASABLE, Unwatched.OLDER)
     assert "mlbot monitor cannot say" in message_release(result).sentence
+    assert "Run the judge of its commit again, then release tiny@v1.0.0 again." in message_release(result).sentence
+    assert "(mlbot run --record --model tiny), then release tiny@v1.0.0" in unwatched_text(result, github=False)
     assert ask(world, version="1.0.0").unwatched is Unwatched.OLDER
     assert references(world) == []
     world.judge(1000, report=stored_report(world, reference=sketch()))

@@ -123,9 +123,9 @@ def released_already(result: ReleaseResult, *, github: bool = False) -> str:
     return f"{sentence} {tags}".strip()
 
 
-def unwatched_text(result: ReleaseResult) -> str:
-    """What it means that a version has no reference; empty where it has one."""
-    return _phrase("release/deployment.j2", "unwatched", result.unwatched, github=True) if result.unwatched else ""
+def unwatched_text(result: ReleaseResult, *, github: bool = True) -> str:
+    """What it means that a version has no reference, and what gives it one; empty where it has one."""
+    return _phrase("release/deployment.j2", "unwatched", result, github=github) if result.unwatched else ""
 
 
 def message_waiting(result: ReleaseResult) -> StatusMessage:

@@ -56,7 +56,7 @@ def release_verb(
     elif not result.decision.refused:
         text = released_already(result)
     if result.unwatched:
-        console.say(unwatched_text(result))
+        console.say(unwatched_text(result, github=False))
     return _print(console, result, text, as_json=as_json)
 
 

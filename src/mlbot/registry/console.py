@@ -231,7 +231,7 @@ def _values(column: Column, own: Tally) -> str:
         named = [*zip(column.values, own.counts, strict=False)][:3]
         others = sum(own.counts[len(named) :])
         found = [*((clean(value, 20), count) for value, count in named), *([("others", others)] if others else [])]
-        return ", ".join(f"{value} {_share(count, own.rows)}" for value, count in found)
+        return ", ".join(f"{value}: {_share(count, own.rows)}" for value, count in found)
     if column.kind is SketchKind.OTHER:
         return "counted alone"
     edges = [_edge(column, each) for each in column.edges]
