@@ -221,7 +221,7 @@ def test_a_server_that_answers_wrong_or_slowly_or_not_at_all(world: World, serve
     assert "The endpoint does not answer as v1.0.0 was judged" in wrong.detail
 
     server.behave(seconds=0.05)
-    configure(world, server.endpoint.url, "timeout: 3s, p95_ms: 20")
+    configure(world, server.endpoint.url, "timeout: 10s, p95_ms: 20")
     slow, _ = ask(world, "1.0.1")
     assert (slow.state, world.served("staging")) == ("rolled-back", "1.0.0")
     assert "(endpoint-slow). 95 % of the golden requests take the endpoint up to" in slow.detail
