@@ -10,6 +10,7 @@ from mlbot.config.folder import ConfigFolder
 from mlbot.config.monitor import Follow
 from mlbot.monitoring.alarms import Change, Place, Watched, issue_of, may_write, proposal_of, stamp_text, summary_of
 from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
+from mlbot.protocol.inference import ControlSamples
 from mlbot.protocol.marker import read_alarm
 from mlbot.protocol.operations import COMMENT_LIMIT, Proposal, Proposed
 
@@ -74,6 +75,18 @@ def test_words_from_outside_are_text() -> None:
         assert "<img" not in page
         assert not re.search(r"(^|[\s>])@all", page)
         assert len(re.findall(r"^<!-- mlbot:production", body, re.MULTILINE)) == 1
+
+
+def test_an_endpoint_that_answers_otherwise_is_an_alarm_that_trains_nothing() -> None:
+    samples = ControlSamples(requests=100, equal=90, different=10)
+    now = health(30, State.WELL).controlled(samples, "2026-11-30")
+    follow = Follow(days=1, then="retrain", stamp="x")
+    issue = issue_of(watched(now, since=None, wrong="2026-11-02", follow=follow), PLACE, Change())
+    assert issue.open is True
+    assert issue.title == "adult-income in production: its endpoint does not answer as judged"
+    assert issue.stamp.alarm == ("1.2.0", "2026-11-02"), "the same one from day to day"
+    assert "does not answer golden requests as they were judged" in issue.body
+    assert not watched(now, since=None, follow=follow).is_due
 
 
 def test_a_thousand_findings_fit() -> None:

@@ -19,6 +19,7 @@ from mlbot.lib.version import name_of
 from mlbot.monitoring.fold import health_of, version_on
 from mlbot.monitoring.health import Health, State, Why
 from mlbot.monitoring.words import amount_text, effect_text, subject_text, what_text, why_text
+from mlbot.protocol.inference import ControlSamples
 from mlbot.protocol.marker import AlarmStamp, in_marker
 from mlbot.protocol.operations import ProposeChange, Proposed, UpsertIssue, WriteSummary
 
@@ -43,12 +44,24 @@ class Unread(Record):
     why: Text
 
 
+class Controlled(Record):
+    """What the live endpoint of a model answered to golden requests."""
+
+    model: Name
+    found: ControlSamples
+
+
 class HandedDays(Record):
     """What the logs say: entries for the ledger, with counts alone, and what could not be read."""
 
     schema_version: Literal["mlbot/days@1"] = "mlbot/days@1"
     entries: Annotated[tuple[DayEntry, ...], Field(max_length=MOST_DAYS)] = ()
     unread: Annotated[tuple[Unread, ...], Field(max_length=MOST_DAYS)] = ()
+    controls: Annotated[tuple[Controlled, ...], Field(max_length=MOST_DAYS)] = ()
+
+    def control_of(self, model: Name) -> ControlSamples | None:
+        """What a model's endpoint answered; None where it was not asked."""
+        return next((each.found for each in self.controls if each.model == model), None)
 
     def checked(self, config: Config) -> "HandedDays":
         """The same without what mlbot.yaml does not watch: who read the logs may say nothing about anything else."""
@@ -57,6 +70,7 @@ class HandedDays(Record):
         return HandedDays(
             entries=tuple(each for each in self.entries if (each.model, each.environment) in watched),
             unread=tuple(each for each in self.unread if each.model in names),
+            controls=tuple(each for each in self.controls if each.model in names),
         )
 
 
@@ -86,14 +100,25 @@ class Watched(Record):
     days: tuple[Health, ...]
     since: Date | None = None  # the first day of the alarm that goes on
     silent: Date | None = None  # the first day in a row that could not be looked at
+    wrong: Date | None = None  # when the version went live whose endpoint does not answer as judged
     follow: Follow
     labels: bool  # whether labels are logged
 
     @classmethod
     def of(
-        cls, entries: Sequence[Entry], config: Config, model: Model, last: Date, unread: str | None = None
+        cls,
+        entries: Sequence[Entry],
+        config: Config,
+        model: Model,
+        last: Date,
+        *,
+        unread: str | None = None,
+        control: ControlSamples | None = None,
     ) -> "Watched":
-        """A model that mlbot.yaml watches, as of a day; `unread` says why that could not be looked at."""
+        """A model that mlbot.yaml watches, as of a day.
+
+        `unread` says why that could not be looked at, `control` what the live endpoint answers to golden requests.
+        """
         assert model.monitor  # noqa: S101 - who asks has looked
         where = environment_of(config, model.name)
         until = date.fromisoformat(last)
@@ -101,11 +126,14 @@ class Watched(Record):
         days = [health_of(entries, model.name, where, day, model.monitor.ignore) for day in shown]
         if unread is not None:
             days[-1] = days[-1].unknown(unread)
+        if control is not None:
+            days[-1] = days[-1].controlled(control, last)
         looked = _looked_at(entries, days[-1])
         return cls(
             days=tuple(each for each in days if each.version is not None) or (days[-1],),
             since=looked[-days[-1].alarm_days] if days[-1].alarm_days else None,
             silent=_silent_since(entries, days[-1], looked),
+            wrong=_live_since(entries, days[-1]) if control is not None and not control.as_judged else None,
             follow=model.monitor.alarms,
             labels=model.monitor.labels is not None,
         )
@@ -146,7 +174,7 @@ class Watched(Record):
     @property
     def stamp(self) -> AlarmStamp:
         """Which day and which alarm it is."""
-        since = self.since or (self.silent if self.is_silent else None)
+        since = self.since or (self.silent if self.is_silent else None) or self.wrong
         return AlarmStamp(version=self.now.version or "none", since=since, day=self.now.day)
 
 
@@ -164,9 +192,14 @@ def _silent_since(entries: Sequence[Entry], now: Health, looked: Sequence[Date])
     if now.version is None or now.why not in _SILENT:
         return None
     if not looked:
-        live = version_on(entries, now.model, now.environment, now.day)
-        return live.time[:10] if isinstance(live, DeploymentEntry) else now.day
+        return _live_since(entries, now)
     return (date.fromisoformat(looked[-1]) + timedelta(days=1)).isoformat() if looked[-1] < now.day else now.day
+
+
+def _live_since(entries: Sequence[Entry], now: Health) -> Date:
+    """The day that the version went live."""
+    live = version_on(entries, now.model, now.environment, now.day)
+    return live.time[:10] if isinstance(live, DeploymentEntry) else now.day
 
 
 _SILENT = {Why.NOT_LOOKED_AT, Why.NOT_LOGGED}

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from mlbot.config.folder import ConfigFolder
 from mlbot.config.schema import Config, Model
 from mlbot.console import Console
-from mlbot.errors import Exit, NotEvaluatedError, RefusedError, UsageError, require
+from mlbot.delivery.run_endpoint import live_samples
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError, UsageError, require
 from mlbot.events.github import Login
 from mlbot.git.command import git
 from mlbot.git.proposal import commit_files, push_branch
@@ -38,6 +39,7 @@ from mlbot.monitoring.alarms import (
     MOST_FILES,
     Change,
     ChangedFile,
+    Controlled,
     HandedDays,
     HandedFiles,
     Place,
@@ -45,6 +47,7 @@ from mlbot.monitoring.alarms import (
     Unread,
     Watched,
     branch_of,
+    environment_of,
     issue_of,
     marker_of,
     may_write,
@@ -53,6 +56,7 @@ from mlbot.monitoring.alarms import (
     summary_of,
 )
 from mlbot.monitoring.run_monitor import days_of_logs
+from mlbot.protocol.inference import ControlSamples
 from mlbot.protocol.operations import AppendLedger, ProposeChange, Proposed
 from mlbot.registry.run_repository import RepositoryContext
 
@@ -134,7 +138,9 @@ ReadDays = Callable[[RepositoryContext, date], HandedDays]
 def read_days(context: RepositoryContext, last: date) -> HandedDays:
     """What the logs say of every model that is watched, as they are."""
     found = [*days_of_logs(context, last)]
+    asked = [Controlled(model=name, found=samples) for name, _, _ in found if (samples := _asked(context, name))]
     return HandedDays(
+        controls=tuple(asked),
         entries=tuple(each for _, made, _ in found for each in made),
         unread=tuple(
             Unread(model=name, day=day, why=one_line(why, 500))
@@ -142,6 +148,15 @@ def read_days(context: RepositoryContext, last: date) -> HandedDays:
             for day, why in faults.items()
         ),
     )
+
+
+def _asked(context: RepositoryContext, model: Name) -> ControlSamples | None:
+    """What the live endpoint answers to golden requests; None where there is none, or they could not be had."""
+    try:
+        return live_samples(context, model, environment_of(context.config, model))
+    except MlbotError as error:
+        context.say(f"{model}: the endpoint was not asked: {error.line}")
+        return None
 
 
 def look_run(ci: MonitorJob, folder: Path, read_days: ReadDays) -> Exit:
@@ -173,7 +188,8 @@ def _watched(context: RepositoryContext, model: Model, handed: HandedDays, last:
     new = [each for each in handed.entries if each.model == model.name]
     unread = {each.day: each.why for each in handed.unread if each.model == model.name}
     entries, day = (*context.of_model(model.name), *new), last.isoformat()
-    return Watched.of(entries, context.config, model, day, unread.get(day))
+    why, control = unread.get(day), handed.control_of(model.name)
+    return Watched.of(entries, context.config, model, day, unread=why, control=control)
 
 
 # The second job: runs the command that refreshes data.
