@@ -388,15 +388,15 @@ def _folder(folder: Path, types: Types) -> pl.LazyFrame:
             frame = _parquet(file, types)
             extra = {key: value for key, value in own.items() if key not in frame.collect_schema()}
         parts.append(frame.with_columns(pl.lit(int(v) if k in whole else v).alias(k) for k, v in extra.items()))
-    whole = pl.concat(parts, how="diagonal_relaxed")
+    rows = pl.concat(parts, how="diagonal_relaxed")
     try:
-        schema = whole.collect_schema()
+        schema = rows.collect_schema()
     except PolarsError as error:
         hint = "Write all files of the folder with the same columns."
         what = f"its files do not fit together: {(str(error).splitlines() or [''])[0]}"
         raise UnreadableError(what, where=str(folder), hint=hint) from error
     texts = [name for name, dtype in schema.items() if is_text(dtype)]
-    return whole.with_columns(pl.col(texts).fill_null("")) if texts else whole
+    return rows.with_columns(pl.col(texts).fill_null("")) if texts else rows
 
 
 @contextmanager
