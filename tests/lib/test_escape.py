@@ -150,3 +150,13 @@ def test_what_is_between_backticks_is_code_in_html() -> None:
 def test_a_key_of_the_config_is_code_in_a_sentence(key: str) -> None:
     shown = escape.prose(f"Write `{key}` there.")
     assert shown in {f"Write `{key}` there.", f"Write <code>{escape.md(key)}</code> there."}
+
+
+@pytest.mark.parametrize(
+    "text", ["churn", "a\N{EN DASH}b", "a\u202eb", "\u3164", "a\tb", "x" * 601, "a\u200bb", "\x00", "é"]
+)
+def test_what_is_said_to_be_clean_is_left_as_it_is(text: str) -> None:
+    """Pages put it in without another look."""
+    if escape.is_clean(text):
+        assert escape.clean(text) == text
+    assert escape.is_clean(text) is (text in {"churn", "a\N{EN DASH}b", "é"})

@@ -41,7 +41,6 @@ _LINKS = (
 _PLAIN = re.compile(r"[A-Za-z0-9 ._/:@=,+()\[\]<>-]+")
 
 _LONGEST = 600
-SHORT = 200  # a printable ASCII text of less characters than so many is as `clean` would make it, but for its spaces
 _LOOKED_AT = 16  # of a text that is shown, so many times as many characters
 
 
@@ -58,6 +57,11 @@ def clean(text: object, longest: int = _LONGEST) -> str:
     line = " ".join("".join(seen).split())
     fits = len(line) <= longest and len(head) == len(whole)
     return line if fits else f"{line[: longest - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def is_clean(text: str) -> bool:
+    """Whether a text is visible as it is, but for runs of spaces: known without a look at each character."""
+    return len(text) <= _LONGEST and text.isprintable() and (text.isascii() or not any(map(text.count, _BLANKS)))
 
 
 @lru_cache(maxsize=4096, typed=True)  # a report names the same metrics, slices and figures again and again

@@ -87,9 +87,7 @@ def _pages() -> "jinja2.Environment":
 
 def _visible(value: Any) -> Any:
     """A text as one visible line; what is marked as safe, and is a type of its own, stays as it is."""
-    if type(value) is not str or (len(value) < escape.SHORT and value.isascii() and value.isprintable()):
-        return value
-    return escape.clean(value)
+    return value if type(value) is not str or escape.is_clean(value) else escape.clean(value)
 
 
 _PATH = re.compile(r"[MLHVhvz0-9. -]*")

@@ -6,9 +6,9 @@ The box is stretched to whatever width there is, so no text is in it: a label ke
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from mlbot.lib.figures import MINUS
-from mlbot.lib.record import Record
 
 WIDTH, HEIGHT = 1000, 100
 _BUCKETS = 240  # of a chart's width: so many columns of its points can be told apart
@@ -18,7 +18,7 @@ _FLAT = 1e-9  # figures that differ by less, or by less of their size, are drawn
 _NEAR = 3  # a limit that is further from the figures than so many times their span is named and not drawn
 
 
-class Spot(Record):
+class Spot(NamedTuple):
     """A figure with its interval, and what it belongs to."""
 
     value: float
@@ -28,19 +28,19 @@ class Spot(Record):
     loud: bool = False  # what did not pass
 
 
-class Chart(Record):
+class Chart(NamedTuple):
     """What a template needs to draw spots; each path is in the units of the box."""
 
     line: str
+    ticks: tuple[str, ...]  # from top to bottom, in equal distances
     band: str = ""
     dots: str = ""
     loud: str = ""
     breaks: str = ""  # where the figures before and after are not comparable
     limits: str = ""
-    ticks: tuple[str, ...]  # from top to bottom, in equal distances
 
 
-class Scale(Record):
+class Scale(NamedTuple):
     """The range of a chart's figures, from a tick to a tick."""
 
     low: float
@@ -127,7 +127,7 @@ def thinned(spots: Sequence[Spot], most: int = _BUCKETS) -> list[int]:
     return sorted(kept)
 
 
-class Bar(Record):
+class Bar(NamedTuple):
     """A part of a row that is as long as something lasted, or as it is large."""
 
     x: str

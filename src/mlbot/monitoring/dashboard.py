@@ -16,6 +16,7 @@ from mlbot.ledger.entries import (
     DayEntry,
     DeploymentEntry,
     Entry,
+    GateAsked,
     Ledger,
     LiveValue,
     LookEntry,
@@ -345,14 +346,18 @@ def _measured(place: int, entry: VerdictEntry) -> Iterator[tuple[Measured, str, 
         if value is None:
             continue
         gate = known.get(f"{each.metric}@{each.slice}" if each.slice else each.metric)
-        seeds = [other for other in each.values if other is not None]
-        if gate is not None:
-            found = Measured(verdict=place, value=value, low=gate.low, high=gate.high, interval="rows")
-        elif len(seeds) > 1:
-            found = Measured(verdict=place, value=value, low=min(seeds), high=max(seeds), interval="seeds")
-        else:
-            found = Measured(verdict=place, value=value)
+        low, high, interval = _interval(gate, [other for other in each.values if other is not None])
+        # Not checked again: there may be many, and all of it is an entry's.
+        found = Measured.model_construct(verdict=place, value=value, low=low, high=high, interval=interval)
         yield found, each.metric, each.slice
+
+
+def _interval(
+    gate: GateAsked | None, seeds: Sequence[float]
+) -> tuple[float | None, float | None, Literal["rows", "seeds"] | None]:
+    if gate is not None:
+        return gate.low, gate.high, "rows"
+    return (min(seeds), max(seeds), "seeds") if len(seeds) > 1 else (None, None, None)
 
 
 # --- versions and environments

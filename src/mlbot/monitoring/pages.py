@@ -12,7 +12,7 @@ from mlbot.gates.outcome import Outcome
 from mlbot.lib import figures
 from mlbot.lib.templates import fill_page, sentence, templates
 from mlbot.monitoring.charts import Chart, Spot, bars, chart, columns
-from mlbot.monitoring.dashboard import Costs, Dashboard, MetricHistory, ModelHistory, Place, Watched
+from mlbot.monitoring.dashboard import Costs, Dashboard, Measured, MetricHistory, ModelHistory, Place, Watched
 from mlbot.monitoring.health import Finding
 from mlbot.report.notices import MANY_LOOKS
 
@@ -75,15 +75,16 @@ def _row(model: ModelHistory, page: str) -> dict[str, Any]:
         "line": line if drawn else None,
         "spark": drawn,
         "last": figures.number(line.measured[-1].value) if line else "",
-        "label": _summary(line) if line else "",
+        "summary": _summary(line) if line else (),
     }
 
 
 def _model(model: ModelHistory) -> dict[str, Any]:
-    branches = dict.fromkeys(each.branch for each in model.metrics)
+    branches = [_branch(model, each) for each in [*dict.fromkeys(each.branch for each in model.metrics)][:_BRANCHES]]
     return {
         "model": model,
-        "branches": [_branch(model, each) for each in [*branches][:_BRANCHES]],
+        "branches": branches,
+        "used": [*dict.fromkeys(place for each in branches for one in each["charts"] for place, *_ in one["rows"])],
         "verdicts": model.verdicts[: -_ROWS - 1 : -1],
         "places": [_place(each, model) for each in model.places],
         "versions": model.versions[: -_ROWS - 1 : -1],
@@ -115,12 +116,19 @@ def _chart(model: ModelHistory, line: MetricHistory) -> dict[str, Any]:
     return {
         "line": line,
         "drawn": drawn,
-        "label": _summary(line),
+        "summary": _summary(line),
         "last": figures.number(measured[-1].value),
         "dates": times if len(measured) > 1 else times[:1],
-        "rows": [(each, model.verdicts[each.verdict]) for each in shown],
+        "rows": [(each.verdict, figures.number(each.value), _range(each), each.interval) for each in shown],
         "left_out": len(measured) - len(shown),
     }
+
+
+def _range(measured: Measured) -> str:
+    """The ends of an interval; empty where there is none."""
+    if measured.low is None or measured.high is None:
+        return ""
+    return f"{figures.number(measured.low)}\N{EN DASH}{figures.number(measured.high)}"
 
 
 def _is_relative(bound: str) -> bool:
@@ -141,13 +149,11 @@ def _spots(model: ModelHistory, line: MetricHistory) -> list[Spot]:
     return found
 
 
-def _summary(line: MetricHistory) -> str:
-    """A chart in a sentence, for who cannot see it."""
+def _summary(line: MetricHistory) -> tuple[int, str, str, str, str]:
+    """A chart in a few figures, for who cannot see it: how many, the first, the last, the lowest and the highest."""
     values = [each.value for each in line.measured]
     first, last, low, high = map(figures.number, (values[0], values[-1], min(values), max(values)))
-    return fill_page(
-        "dashboard/summary.j2", line=line, count=len(values), first=first, last=last, low=low, high=high
-    ).strip()
+    return len(values), first, last, low, high
 
 
 def _watched(found: Watched) -> dict[str, Any]:
