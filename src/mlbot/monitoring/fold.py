@@ -44,7 +44,7 @@ def health_of(
     found = Health(model=model, environment=environment, version=None, day=day, state=State.UNKNOWN)
     live = version_on(known, model, environment, day)
     if isinstance(live, Why):
-        return found.model_copy(update={"why": live})
+        return found.model_copy(update={"why": live, "state": State.LEARNING})
     days, labels = days_of(known, live, day)
     found = found.model_copy(update={"version": live.version, "days": len(days)})
     release = release_of(known, model, live.version)

@@ -151,9 +151,11 @@ class _Watching:
         """How it does, after every day that there is to look at."""
         day, name = self.day.isoformat(), self.model.name
         entries = [*self.context.of_model(name)]
-        made = list[DayEntry]()
+        made, missing = list[DayEntry](), [*self._missing(entries)]
+        if len(missing) > 1:
+            self.context.say(f"Reading the logs of {name} from {missing[0]} to {missing[-1]}")
         try:
-            for look, days in ((self._look, self._missing(entries)), (self._labels, self._unlabelled(entries))):
+            for look, days in ((self._look, missing), (self._labels, self._unlabelled(entries))):
                 made += [entry for each in days if (entry := look(entries, each)) is not None]
         finally:  # a day that was read is not read again, whatever came after it
             self._record(made)
@@ -186,11 +188,15 @@ class _Watching:
         if isinstance(live, Why) or self._sketch(entries, live) is None:
             return None
         try:
-            found = self._read(entries, live, day, labels=True)
+            return self._entry(live, day, self._read(entries, live, day, labels=True))
         except MlbotError as error:
             self.faults[day] = error.line
+        if self.settings.labels is None:
             return None
-        return self._entry(live, day, found)
+        try:  # labels that cannot be read cost the live metrics of the day, and that nobody calls it well
+            return self._entry(live, day, self._read(entries, live, day, labels=False))
+        except MlbotError:
+            return None
 
     def _entry(self, live: DeploymentEntry, day: Date, found: DayRead) -> DayEntry:
         facts = found.model_dump(exclude={"unread", "fault", "counts", "labels", "live"})

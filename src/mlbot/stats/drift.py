@@ -36,6 +36,8 @@ MOST_NOISE = 0.05
 _LOOKS = {2: 20.0, 7: 8.0, 14: 4.0}
 """How many independent looks those of a year at each figure are worth, as `benchmarks.drift` found: they overlap, the
 figures of a column depend on each other, and a window without its furthest day is seldom beyond anything."""
+_SEASON = 2.0
+"""How many times the trend of the last weeks a figure may go on."""
 _STEADY = 3
 """So many days in a row alarm where all are farther from the reference by `_MORE`: a long weekend is no week."""
 _MORE = 1.0
@@ -152,9 +154,10 @@ class _History:
         own = 1.0 if window == 2 else _spread(window)
         rows = np.maximum(0.0, noise - usual) / (1 if window == 2 else window)
         error = np.sqrt(np.maximum(variance, usual) * (own + around) + rows)
-        limit = np.maximum(self.floors, _quantile(self.share, window, freedom)[:, None] * error)
         mean = (sums[ends] - sums[starts]) / window
         away = mean - before
+        season = _SEASON * _trend(away, window) * np.sign(away)  # what goes on as before is no change
+        limit = np.maximum(self.floors, _quantile(self.share, window, freedom)[:, None] * error + season.clip(0.0))
         # Without the day that is furthest off: one day alone is no change. Of two days both have to be.
         most = np.where(away > 0, _highest(self.values, window)[ends - 1], -_highest(-self.values, window)[ends - 1])
         rest = (mean * window - most) / (window - 1) - before
@@ -194,6 +197,15 @@ class _Compared:
 def _sums(values: Floats) -> Floats:
     """Running sums along the days, from 0."""
     return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+
+
+def _trend(away: Floats, window: int) -> Floats:
+    """How far windows were from the days before them of late, before the window that is looked at."""
+    rows = np.arange(len(away))
+    end = np.maximum(0, rows + 1 - window)
+    start = np.maximum(0, end - BASE)
+    sums = _sums(away)
+    return np.asarray((sums[end] - sums[start]) / np.maximum(1, end - start)[:, None])
 
 
 def _highest(values: Floats, window: int) -> Floats:
