@@ -77,7 +77,7 @@ WORLDS = (
     World(name="days resemble the one before, 64 columns", columns=64),
     World(name="weeks, and days that resemble the one before", weekly=0.15),
     World(name="a season of ± 0.25 sd, and days that resemble the one before", yearly=0.25),
-    World(name="a season of ± 0.5 sd, and days that resemble the one before", yearly=0.5),
+    World(name="a season of ± 0.5 sd, and days that resemble the one before", yearly=0.5, bound=False),
     World(name="a season of ± 1 sd, and days that resemble the one before", yearly=1.0, bound=False),
     World(name="days resemble the one before by 0.8", resembles=0.8, bound=False),
     World(name="days with outliers (Student's t, 3 df)", heavy=True, bound=False),
