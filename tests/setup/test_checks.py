@@ -375,6 +375,16 @@ def test_an_endpoints_token_and_recorded_requests(environment: str, actions: str
     assert [each for each in found if each != "sealed-rows"] == codes
 
 
+def test_who_watches_an_endpoint_needs_its_token_too() -> None:
+    text = tiny.CONFIG.replace("    data:\n", "    monitor: {requests: 's3://logs/{date}.jsonl'}\n    data:\n", 1)
+    text += "environments: {e: {target: 'file:///srv/m', endpoint: {url: 'https://m.example', token: ACME}}}\n"
+    deploy = "deploy: {secrets: [ACME]}"
+    for actions, hints in ((deploy, ["monitor: {secrets: [ACME]}"]), (f"{deploy}, monitor: {{secrets: [ACME]}}", [])):
+        config = parse_config(load(f"{text}actions: {{{actions}}}\n", "mlbot.yaml"))
+        found = [each.hint for each in check_release(config, there=True) if each.code == "endpoint-token"]
+        assert [hint in each for hint, each in zip(hints, found, strict=True)] == [True] * len(hints)
+
+
 @pytest.mark.parametrize(
     ("gates", "address", "what"),
     [

@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Literal
 
 from mlbot import __version__
+from mlbot.config.actions import DeployAccess, MonitorAccess
 from mlbot.config.errors import Document, Plain, Problem
 from mlbot.config.folder import ROOT, ConfigFolder, is_train
 from mlbot.config.guard import context_to_require, entry_of, matches, sample_of
@@ -458,11 +459,21 @@ def _endpoint(environment: EnvironmentConfig, config: Config | None) -> Iterator
     """A token that no job is given, and requests of strangers in the repository."""
     where = f"{CONFIG_FILE}: environments.{environment.name}"
     token = environment.endpoint.token if environment.endpoint else None
-    deploy = config.actions.deploy if config else None
-    if token and token.casefold() not in {name.casefold() for name in (deploy.secrets if deploy else ())}:
-        yield finding("endpoint-token", f"{where}.endpoint.token", token=token, name=environment.name)
+    for job, access in _asking(environment, config) if token and config else ():
+        if str(token).casefold() not in {name.casefold() for name in (access.secrets if access else ())}:
+            yield finding("endpoint-token", f"{where}.endpoint.token", job, token=token, name=environment.name)
     if environment.shadow and not is_url(environment.shadow.requests):
         yield finding("shadow-in-checkout", f"{where}.shadow.requests", log=environment.shadow.requests)
+
+
+def _asking(
+    environment: EnvironmentConfig, config: Config
+) -> Iterator[tuple[str, DeployAccess | MonitorAccess | None]]:
+    """The jobs that ask an environment's endpoint, and what they may reach."""
+    yield "deploy", config.actions.deploy
+    last = config.environments[-1].name
+    if any(each.monitor and (each.monitor.environment or last) == environment.name for each in config.models):
+        yield "monitor", config.actions.monitor
 
 
 _DIFFERING = 0.06  # the share of rows on which two models usually give another label
