@@ -175,6 +175,21 @@ def test_a_forks_run_waits_for_approval(github: FakeGitHub, alice: Client) -> No
     assert run in github.world.queue
 
 
+def test_what_a_workflow_proposes_is_refused_or_waits_for_approval(github: FakeGitHub, alice: Client) -> None:
+    repository = github.world.repository(alice.full_name)
+    github.user("alice").push("topic", {"b.txt": "new"})
+    job = of_job(github, repository, {"contents": "write", "pull_requests": "write"}).get_repo(alice.full_name)
+    with pytest.raises(GithubException, match="not permitted to create or approve pull requests"):
+        job.create_pull("main", "topic", title="By a workflow")
+    repository.settings["can_approve"] = True
+    job.create_pull("main", "topic", title="By a workflow")
+    run = next(one for one in github.world.runs.values() if one.event == "pull_request")
+    assert (alice.get_workflow_run(run.id).conclusion, run in github.world.queue) == ("action_required", False)
+    github.user("alice").approve(run)
+    assert run in github.world.queue
+    assert not run.latest.by_token, "what it tells of itself starts workflows"
+
+
 def test_a_deployment_waits_for_its_reviewers(github: FakeGitHub, alice: Client, run: Run) -> None:
     repository, boss = run.repository, github.user("boss")
     repository.environments["production"] = Environment(

@@ -19,6 +19,17 @@ def alice(github: FakeGitHub) -> Client:
     return client(github, "alice").get_repo("acme/models")
 
 
+def test_a_repository_without_issues(github: FakeGitHub, alice: Client) -> None:
+    issue, pull = alice.create_issue("Title"), github.user("alice").pull_request("topic", {"a": "1"})
+    github.world.repository("acme/models").settings["has_issues"] = False
+    assert not client(github, "alice").get_repo("acme/models").has_issues
+    for ask in (lambda: alice.create_issue("Another"), lambda: issue.edit(title="x"), issue.update):
+        with pytest.raises(GithubException) as caught:
+            ask()
+        assert caught.value.status == 410
+    assert [one.number for one in alice.get_issues()] == [pull.number]
+
+
 def test_a_comment_lives_and_dies(github: FakeGitHub, alice: Client) -> None:
     issue = alice.create_issue("Title", body="Body")
     comment = issue.create_comment("One")
