@@ -277,10 +277,13 @@ def _first(history: _History, after: int) -> tuple[int, int, float, float] | Non
 
 
 def _dated(history: _History, place: int, window: int, before: float) -> int:
-    """Where a change begins: the tail of the window that stands out most."""
-    days = window or _STEADY
-    away = history.values[place + 1 - days : place + 1, 0] - before
-    tails = np.cumsum(away[::-1]) / np.sqrt(np.arange(1, days + 1))
+    """Where a change begins: the tail of the window that stands out most, or the first of the days that are far."""
+    if not window:
+        side = np.sign(history.values[place, 0])
+        near = np.flatnonzero(side * history.values[:place, 0] <= history.far[0])
+        return int(near[-1]) + 1 if near.size else 0
+    away = history.values[place + 1 - window : place + 1, 0] - before
+    tails = np.cumsum(away[::-1]) / np.sqrt(np.arange(1, window + 1))
     return place - int(np.argmax(np.abs(tails)))
 
 
