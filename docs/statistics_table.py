@@ -18,6 +18,7 @@ from typing import Any
 PAGE = Path(__file__).with_name("statistics.md")
 RESULTS = Path(__file__).with_name("statistics.json")
 MEMORY = Path(__file__).with_name("memory.json")
+MONITORING = Path(__file__).with_name("monitoring.json")
 _PART = re.compile(r"(?P<begin><!-- (?P<name>[a-z]+) of the simulation -->\n).*?(?P<end><!-- end -->)", re.DOTALL)
 
 Cell = Mapping[str, Any]
@@ -501,8 +502,35 @@ def _release_row(cells: Sequence[Cell]) -> str:
     return f"| {f'{step:g} m' if step else 'nothing'} | {chains} | {lost} | {noticed} | {early} | {mean} |"
 
 
+def _alarms(_results: Results) -> str:
+    rows = (
+        f"| {each['world']} | {each['columns']} | {each['requests']:,} | {each['years']} "
+        f"| {Share(count=each['alarmed'], of=each['years'])} | {'5 %' if each['bound'] else 'none'} |"
+        for each in json.loads(MONITORING.read_text(encoding="utf-8"))["alarms"]
+    )
+    head = "| days without a change | columns | requests a day | years | years with an alarm, in percent | bound |"
+    return "\n".join((head, "|:--|--:|--:|--:|--:|--:|", *rows))
+
+
+def _delays(_results: Results) -> str:
+    rows = (
+        f"| {each['change']} | {each['requests']:,} | {_day(each['days'], 0.5)} | {_day(each['days'], 0.9)} |"
+        for each in json.loads(MONITORING.read_text(encoding="utf-8"))["delays"]
+    )
+    return "\n".join(("| change | requests a day | half by day | nine of ten by day |", "|:--|--:|--:|--:|", *rows))
+
+
+def _day(days: Sequence[int | None], share: float) -> str:
+    """The day by which a share of changes was noticed."""
+    found = sorted(each if each is not None else math.inf for each in days)
+    day = found[math.ceil(share * len(found)) - 1]
+    return "not in 60" if math.isinf(day) else str(day)
+
+
 _PARTS: Mapping[str, Callable[[Results], str]] = MappingProxyType(
     {
+        "alarms": _alarms,
+        "delays": _delays,
         "promises": _promises,
         "outcomes": _outcomes,
         "power": _powers,
