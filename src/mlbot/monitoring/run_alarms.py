@@ -408,7 +408,8 @@ class _Writer:
         given = self.handed.read_files()
         mine = next((each for each in given.models if each.model == watched.now.model), None) if given else None
         if mine is None or mine.failed:
-            return Change(trouble="refresh-failed", detail=mine.failed if mine else "")
+            why = mine.failed if mine else f"the job that refreshes ended as {one_line(self.handed.refresh, 40)}"
+            return Change(trouble="refresh-failed", detail=why)
         model = self.context.config.model(watched.now.model)
         allowed = watched.follow.files(model.data.train if model else None)
         refused = [each.path for each in mine.files if not may_write(each.path, allowed, self.place.folder)]
