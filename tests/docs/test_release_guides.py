@@ -102,16 +102,20 @@ def test_the_readmes_section(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     section = README[README.index("## Release, deploy, go back") : README.index("## How it works")]
-    models = releases.train(tmp_path / "models", 1000, 2000)
-    world = World.make(tmp_path / "world", models)
-    world.change(1000)
-    deploy(world, "1.0.0")
-    world.change(2000)
+    alone = tiny.CONFIG + releases.ENVIRONMENTS.replace("approvals: 1, ", "")  # as it says who works alone does
+    world = World.make(tmp_path / "world", releases.train(tmp_path / "models", 1000, 2000), alone)
     monkeypatch.chdir(world.sandbox.path)
-    assert len(commands(section)) == 6
+    world.change(1000)
     for command in commands(section):
         type_(command, monkeypatch, capsys)
-    assert world.served("staging") == "1.1.0"
+    assert world.served("production") == "1.0.0"
+    minor, back = re.findall(r"`(mlbot release churn --bump minor|mlbot rollback\s[^`]*)`", section)
+    world.change(2000)
+    type_(minor.replace("churn", "tiny"), monkeypatch, capsys)
+    for environment in ("staging", "production"):
+        type_(f"mlbot promote tiny@v1.1.0 {environment}", monkeypatch, capsys)
+    assert world.served("production") == "1.1.0"
+    type_(back.replace("churn", "tiny"), monkeypatch, capsys)
     assert world.served("production") == "1.0.0"
 
 

@@ -97,14 +97,16 @@ def test_from_ten_looks_of_one_pull_request_on_the_report_says_what_they_do(stag
     ledger.append([*before, *others], NOW)
     assert (stage.judge(), stage.publish()) == (Exit.OK, Exit.OK)
     assert counted(stage) == (29, 9)
-    assert "Many looks" not in stage.comments[0]
+    (notice,) = [each for each in stage.report["models"][0]["notices"] if each["code"] == "many-looks"]
+    assert not notice["warning"]  # most are others' looks
+    assert "29 models have been measured on these same rows, in 2 pull requests, 9 of them" in stage.comments[0]
 
     ledger.append([look(8, stage.pull.number, **facts)], NOW)
     assert (stage.judge(), stage.publish()) == (Exit.OK, Exit.OK)
     assert counted(stage) == (30, 10)
     (notice,) = [each for each in stage.report["models"][0]["notices"] if each["code"] == "many-looks"]
     assert notice["warning"]
-    assert "**Many looks.** 10 models of this pull request have been measured on these same rows" in stage.comments[0]
+    assert "**Many looks.** 30 models have been measured on these same rows, in 2 pull requests" in stage.comments[0]
     assert "no sealed rows" in stage.comments[0]
     assert stage.status[0] == "success"  # it gates nothing
 
