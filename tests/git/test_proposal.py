@@ -1,7 +1,10 @@
 """A branch of mlbot's own: made without a checkout, pushed over nobody's work."""
 
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from tests.support.git_samples import Sandbox, make
@@ -83,3 +86,46 @@ def test_a_persons_commit_is_never_pushed_over(here: Sandbox, origin: Remote, tm
     with pytest.raises(RefusedError, match="has commits that are not mlbot's"):
         push_branch(here.path, origin, BRANCH, other)
     assert list_refs(origin, here.path, f"refs/heads/{BRANCH}") == {f"refs/heads/{BRANCH}": theirs}
+
+
+def test_what_a_person_amended_is_theirs(here: Sandbox, origin: Remote, tmp_path: Path) -> None:
+    first, other = made(here, "b\n", tmp_path), made(here, "c\n", tmp_path)
+    assert first
+    assert other
+    push_branch(here.path, origin, BRANCH, first)
+    here.git("checkout", "--quiet", first)
+    here.write({"data/train.csv": "theirs\n"})
+    here.git("-c", "filter.evil.clean=cat", "commit", "--quiet", "--amend", "--all", "--no-edit")
+    here.git("push", "--quiet", "--force", origin.url, f"HEAD:refs/heads/{BRANCH}")
+    with pytest.raises(RefusedError, match="has commits that are not mlbot's"):
+        push_branch(here.path, origin, BRANCH, other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raced(Remote):
+    """A remote that somebody else pushes to just before each push."""
+
+    first: list[str]  # what they push, one after the other
+
+    def run(self, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> CompletedProcess[bytes]:
+        if arguments[0] == "push" and self.first:
+            subprocess.run(["git", "-C", self.url, "update-ref", f"refs/heads/{BRANCH}", self.first.pop(0)], check=True)
+        return super().run(arguments, cwd, stdin)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_run_that_is_quicker_is_no_fault(here: Sandbox, origin: Remote, tmp_path: Path, *, same: bool) -> None:
+    mine, other = made(here, "b\n", tmp_path), made(here, "c\n", tmp_path)
+    assert mine
+    assert other
+    here.git("push", "--quiet", origin.url, f"{mine}:refs/heads/a", f"{other}:refs/heads/b")  # so that it has both
+    push_branch(here.path, Raced(url=origin.url, first=[mine if same else other]), BRANCH, mine)
+    assert list_refs(origin, here.path, f"refs/heads/{BRANCH}") == {f"refs/heads/{BRANCH}": mine}
+
+
+def test_a_branch_below_its_name_is_named(here: Sandbox, origin: Remote, tmp_path: Path) -> None:
+    here.git("push", "--quiet", origin.url, f"HEAD:refs/heads/{BRANCH}/other")
+    mine = made(here, "b\n", tmp_path)
+    assert mine
+    with pytest.raises(RefusedError, match=f"beside refs/heads/{BRANCH}/other"):
+        push_branch(here.path, origin, BRANCH, mine)

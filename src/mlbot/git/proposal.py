@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlbot.errors import RefusedError
+from mlbot.errors import NotEvaluatedError, RefusedError
 from mlbot.git.command import git, signed, try_git
-from mlbot.git.remote import Remote, failure, list_refs
+from mlbot.git.remote import Remote, conflict_with, failure, list_refs
 from mlbot.lib.record import Sha
 
 _MODE = "100644"
-_THERE = "refs/mlbot/proposal"
+_ROUNDS = 3
 _AUTHOR = signed(0)["GIT_AUTHOR_EMAIL"]
 
 
@@ -43,25 +43,30 @@ def push_branch(repository: Path, remote: Remote, branch: str, commit: Sha) -> N
         RefusedError: it has somebody else's commits, or the token or a rule forbids it; else as `failure` says.
     """
     ref = f"refs/heads/{branch}"
-    there = list_refs(remote, repository, ref).get(ref)
-    if there == commit:
-        return
-    if there is not None and not _is_own(repository, remote, ref, commit):
-        raise RefusedError(
-            f"the branch {branch} has commits that are not mlbot's",
-            hint=f"Merge or rename it; mlbot writes to it again once it is gone: git push origin :{branch}",
-        )
-    # Somebody may push in this very moment: then the remote refuses.
-    lease = f"--force-with-lease={ref}:{there or ''}"
-    done = remote.run(["push", "--porcelain", "--no-follow-tags", lease, remote.url, f"{commit}:{ref}"], repository)
-    if done.returncode != 0:
-        raise failure(done, "writing", branch)
+    for _ in range(_ROUNDS):
+        there = list_refs(remote, repository, ref).get(ref)
+        if there == commit:
+            return
+        if there is not None and not _is_own(repository, remote, ref, there, commit):
+            raise RefusedError(
+                f"the branch {branch} has commits that are not mlbot's",
+                hint=f"Merge or rename it; mlbot writes to it again once it is gone: git push origin :{branch}",
+            )
+        # Somebody may push in this very moment: then the remote refuses.
+        lease = f"--force-with-lease={ref}:{there or ''}"
+        done = remote.run(["push", "--porcelain", "--no-follow-tags", lease, remote.url, f"{commit}:{ref}"], repository)
+        if done.returncode == 0:
+            return
+        if list_refs(remote, repository, ref).get(ref) == there:  # nobody was quicker
+            raise conflict_with(remote, repository, ref) or failure(done, "writing", branch)
+    raise NotEvaluatedError(f"the branch {branch} changed each time it was to be written", hint="Run the job again.")
 
 
-def _is_own(repository: Path, remote: Remote, ref: str, commit: Sha) -> bool:
-    """Whether what a branch has beyond the guarded one is one commit, and mlbot's."""
-    done = remote.run(["fetch", "--quiet", "--no-tags", remote.url, f"+{ref}:{_THERE}"], repository)
+def _is_own(repository: Path, remote: Remote, ref: str, there: Sha, commit: Sha) -> bool:
+    """Whether what a branch has beyond the guarded one is mlbot's alone: who amends a commit is its committer."""
+    # Into no ref of this repository: two runs at once would write the same one.
+    done = remote.run(["fetch", "--quiet", "--no-tags", remote.url, ref], repository)
     if done.returncode != 0:
         raise failure(done, "reading", ref.removeprefix("refs/heads/"))
-    listed = try_git(["log", "--format=%ae", _THERE, f"^{commit}"], repository)
-    return listed.returncode == 0 and set(listed.stdout.decode("utf-8", "replace").split()) <= {_AUTHOR}
+    listed = try_git(["log", "--format=%ae%n%ce", there, f"^{commit}"], repository)
+    return listed.returncode == 0 and set(listed.stdout.decode("utf-8", "replace").splitlines()) <= {_AUTHOR}
