@@ -99,6 +99,24 @@ def test_too_little_is_never_well(requests: Callable[[int], int], days: int, why
     assert (found.state, found.why) == (State.LEARNING, why)
 
 
+@pytest.mark.parametrize("few", [0, 1, 4])
+def test_an_outage_alarms_from_its_third_day_to_its_end(few: int) -> None:
+    requests = lambda number: 500 if number < CHANGE or number >= 110 else few  # noqa: E731 - one line
+    entries = Days(requests=requests).entries(116)
+    assert health(entries, CHANGE + 1).state is State.WELL
+    states = {health(entries, number).state for number in range(CHANGE + 2, 110)}
+    assert states == {State.ALARM}, "however long it lasts"
+    found = health(entries, CHANGE + 2).findings[0]
+    assert (found.code, found.since, found.before, found.now) == (Code.VOLUME, on(CHANGE), 500, few)
+    assert health(entries, 115).state is State.WELL
+
+
+@pytest.mark.parametrize("weekday", [8, 500])
+def test_weekends_without_requests_are_no_outage(weekday: int) -> None:
+    entries = Days(requests=lambda number: weekday if number % 7 < 5 else 0).entries(120)
+    assert all(health(entries, number).alarm_days == 0 for number in range(90, 120))
+
+
 def test_what_was_not_looked_at_is_never_well() -> None:
     entries = Days(missing=lambda number: after(number, 0.1, 0.0)).entries(50)
     found = health(entries, 50)

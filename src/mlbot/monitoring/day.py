@@ -24,7 +24,8 @@ _LEAST = {Code.SHARE: 0.02, Code.MISSING: 0.01, Code.UNSEEN: 0.01, Code.ERRORS: 
 """The least change of a share that matters, in shares."""
 _FAR = {Code.SHARE: 1.0, Code.MISSING: 0.3, Code.UNSEEN: 0.3, Code.ERRORS: 0.5}
 """Cohen's h from the reference that is too far whatever the days before were: 3 % to 52 %, 0 % to 2 %, 0 % to 6 %."""
-_VOLUME = float(np.log(1.5))
+VOLUME = float(np.log(1.5))
+"""The least change of the number of requests that matters."""
 _OF_METRIC = 0.02  # the least change of a metric between 0 and 1 that matters; of any other this share of it
 _FAR_METRIC = 5.0  # such changes from the judged value are too far
 
@@ -126,7 +127,7 @@ class Production:
         asked = np.array([each.requests or 0 for each in self.days], float)
         noise = 1 / np.maximum(asked, 1.0)
         service = Subject(Part.SERVICE)
-        yield Figure(code=Code.VOLUME, days=np.log1p(asked), noise=noise, floor=_VOLUME, of=service)
+        yield Figure(code=Code.VOLUME, days=np.log1p(asked), noise=noise, floor=VOLUME, of=service)
         if any(each.errors is not None for each in self.days):
             failed = np.array([np.nan if each.errors is None else each.errors for each in self.days], float)
             yield _share(Code.ERRORS, failed, asked, (0, np.inf), service)

@@ -12,9 +12,9 @@ from mlbot.data.sketch import Counts
 from mlbot.ledger.entries import Date, DayEntry, DeploymentEntry, Entry, VerdictEntry
 from mlbot.ledger.queries import live_on, reference_of, release_of, verdicts
 from mlbot.lib.record import Name
-from mlbot.monitoring.day import Figure, Production
-from mlbot.monitoring.health import Code, Finding, Health, State, Why
-from mlbot.stats.drift import FEWEST, WINDOWS, Change, Figures, changes
+from mlbot.monitoring.day import VOLUME, Figure, Production
+from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
+from mlbot.stats.drift import BASE, FEWEST, WINDOWS, Change, Figures, changes
 
 
 def version_on(entries: Iterable[Entry], model: Name, environment: Name, day: Date) -> DeploymentEntry | Why:
@@ -147,14 +147,18 @@ def _health(found: Health, production: Production, spans: Sequence[_Span]) -> He
     figures = [each for each in known.figures() if np.isfinite(each.days).any()] if spans else []
     every = _changes(figures, _week(spans))
     on = [each for each in every if each.on(len(spans) - 1)]
-    findings = sorted((_finding(each, figures[each.figure], spans) for each in on), key=_importance)
+    outage, late = _outage(days, spans)
+    changed = [_finding(each, figures[each.figure], spans) for each in on]
+    if not any(each.code is Code.VOLUME for each in changed):
+        changed += outage
+    findings = sorted(changed, key=_importance)
     found = found.model_copy(
         update={
             "requests": days[-1].requests if looked else None,
             "figures": len(figures),
             "unlogged": production.unlogged,
             "findings": tuple(findings),
-            "alarm_days": _in_a_row(every, spans),
+            "alarm_days": max(_in_a_row(every, spans), late),
         }
     )
     if not looked:
@@ -200,6 +204,44 @@ def _in_a_row(found: Sequence[Change], spans: Sequence[_Span]) -> int:
             break
         count += spans[place].days
     return count
+
+
+def _usual(spans: Sequence[_Span]) -> int:
+    """Twice as many days as nine of ten spans took at most."""
+    return 2 * int(np.quantile([each.days for each in spans[-BASE:]], 0.9, method="higher"))
+
+
+def _outage(days: Sequence[DayEntry], spans: Sequence[_Span]) -> tuple[tuple[Finding, ...], int]:
+    """Whether hardly anybody asks any more, and on how many days that was seen.
+
+    Days with so few requests are not looked at until there are enough of them together, and that may be never: it takes
+    more than twice as many days as almost always.
+    """
+    if len(spans) < _WAIT:
+        return (), 0
+    known = spans[:-1]
+    if spans[-1].days > (usual := _usual(known)):  # it was late itself, and what came after it goes on
+        few = [each for each in days if each.date >= spans[-1].first]
+    else:
+        known, usual = spans, _usual(spans)
+        few = [each for each in days if each.date > spans[-1].entry.date]
+    if len(few) <= usual:
+        return (), 0
+    asked = [(each.entry.requests or 0) / each.days for each in known[-BASE:]]
+    before, now = float(np.median(asked)), float(np.mean([each.requests or 0 for each in few]))
+    finding = Finding(
+        code=Code.VOLUME,
+        part=Part.SERVICE,
+        column="",
+        effect=float(np.log1p(now) - np.log1p(before)),
+        limit=VOLUME,
+        before=before,
+        now=now,
+        since=few[0].date,
+        noticed=few[usual].date,
+        against="before",
+    )
+    return (finding,), len(few) - usual
 
 
 def _finding(change: Change, figure: Figure, spans: Sequence[_Span]) -> Finding:
