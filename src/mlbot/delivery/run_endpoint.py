@@ -77,11 +77,13 @@ def live_samples(
     where the store or the remote does not answer; never for what the server does.
     """
     settings = context.environment(environment)
+    if settings is None or settings.endpoint is None:
+        return None
     entries = context.of_model(model)
     served = serves(entries, environment, model)
     release = release_of(entries, model, served.version) if served else None
     golden = read_golden(context, release) if release else None
-    if settings is None or settings.endpoint is None or served is None or golden is None:
+    if served is None or golden is None:
         return None
     return control_samples(settings.endpoint, golden, served, environment=environ)
 

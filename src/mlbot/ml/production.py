@@ -7,6 +7,7 @@ value of another kind is counted as such, and what a file holds is never repeate
 import gzip
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from mlbot.data.sketch import Counts, Sketch, SketchKind
+from mlbot.data.sketch import Counts, Sketch, SketchKind, Tally
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.ml.sketches import Batch, counted
@@ -63,9 +64,10 @@ class Answers:
     values: list[Floats] = field(default_factory=list)  # (n, width): a number, probabilities, or the label's place
 
     def take(self, ids: pl.Series, values: Floats) -> None:
-        """Hold the answers of some rows."""
-        self.ids.append(ids)
-        self.values.append(values)
+        """Hold the answers of some rows, but for those of another width than the first ones."""
+        if len(ids) and (not self.values or self.values[0].shape[1] == values.shape[1]):
+            self.ids.append(ids)
+            self.values.append(values)
 
 
 @dataclass(kw_only=True)
@@ -79,6 +81,7 @@ class RequestLog:
     unread: int = 0  # lines that are no row and no body
     labels_alone: bool | None = None  # whether an answer is a label, not a probability; None: there was none yet
     answers: Answers = field(default_factory=Answers)
+    silent: int = 0  # rows of tables that have no answers
 
 
 def read_requests(files: Sequence[Path], form: LogForm) -> RequestLog:
@@ -92,7 +95,16 @@ def read_requests(files: Sequence[Path], form: LogForm) -> RequestLog:
             raise NotEvaluatedError(f"a file of the logs cannot be read ({type(error).__name__})") from None
     if log.unread > UNREAD * max(1, log.lines):
         raise NotEvaluatedError(f"{log.unread:,} of {log.lines:,} lines of the logs are no JSON that is a request")
+    features = tuple(_of_all(each, log.rows) for each in log.counts.features)
+    log.counts = log.counts.model_copy(update={"features": features})
+    if log.errors is not None:
+        log.errors += log.silent
     return log
+
+
+def _of_all(tally: Tally, rows: int) -> Tally:
+    """A column's tally of all rows: where some files of a day lack a column that others have, it is missing there."""
+    return tally.model_copy(update={"missing": tally.missing + rows - tally.rows}) if tally.rows else tally
 
 
 def _tables(file: Path, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
@@ -120,9 +132,8 @@ def _parquet(file: Path, form: LogForm) -> Iterator[pl.DataFrame]:
     for batch in table.select(names).collect_batches(chunk_size=_BATCH, maintain_order=False, lazy=True):
         answers = {f"{_ANSWER}0": batch[form.prediction]} if form.prediction and form.prediction in there else {}
         ids = {_ID: batch[form.id].cast(pl.String, strict=False)} if form.id and form.id in there else {}
-        yield batch.select([name for name in form.features if name in there]).with_columns(
-            **answers, **ids, **{_ROW: pl.Series([True] * batch.height)}
-        )
+        rows = pl.DataFrame({_ROW: pl.repeat(value=True, n=batch.height, eager=True)})
+        yield rows.with_columns(*(batch[name] for name in form.features if name in there), **answers, **ids)
 
 
 _ANSWER, _ID, _ROW = " answer", " id", " row"  # frames strip spaces from names, so no column is called so
@@ -130,11 +141,7 @@ _ANSWER, _ID, _ROW = " answer", " id", " row"  # frames strip spaces from names,
 
 def _json(stream: BinaryIO, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
     held = _Held(form)
-    while line := stream.readline(MOST_LINE + 1):
-        if len(line) > MOST_LINE:
-            raise NotEvaluatedError(f"a line of the logs has more than {MOST_LINE:,} bytes")
-        if not line.strip():
-            continue
+    for line in _lines(stream):
         log.lines += 1
         if not held.take(line):
             log.unread += 1
@@ -143,6 +150,17 @@ def _json(stream: BinaryIO, form: LogForm, log: RequestLog) -> Iterator[pl.DataF
             held = _Held(form)
     if held.rows:
         yield held.frame()
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines that are not blank; of one that is too long a part, which is no JSON."""
+    while line := stream.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            while (rest := stream.readline(MOST_LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield b"{"
+        elif line.strip():
+            yield line
 
 
 class _Held:
@@ -249,7 +267,7 @@ def _whole(text: str) -> int | float | None:
 
 def _id(value: object) -> str | None:
     if isinstance(value, str):
-        return value[:200] or None
+        return _encodable(value[:200]) or None
     return str(value) if isinstance(value, int) else None
 
 
@@ -269,14 +287,21 @@ def _text(value: object) -> str | None:
         case float() if math.isnan(value):
             return None
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return _encodable(value)
         case _:
             return str(value)[:100]
 
 
+def _encodable(text: str) -> str:
+    """A text without the half characters that JSON may have, and tables not."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _answer_series(answers: list[Any]) -> list[pl.Series]:
     """Answers as columns: of vectors one for each place, else one."""
-    width = max((len(each) for each in answers if isinstance(each, list)), default=0)
+    # As long as most are: one that is of another length is no answer, and takes none of the others along.
+    widths = Counter(len(each) for each in answers if isinstance(each, list))
+    width = widths.most_common(1)[0][0] if widths else 0
     if not width:
         numbers = all(each is None or isinstance(each, int | float) for each in answers)
         return [_series(f"{_ANSWER}0", answers, SketchKind.NUMBER if numbers else SketchKind.CATEGORY)]
@@ -359,6 +384,8 @@ def _count(frame: pl.DataFrame, form: LogForm, log: RequestLog) -> None:
             log.labels_alone = _are_labels(given, form)
         answers = _Answered.of(given, form, labels=bool(log.labels_alone))
         log.errors = (log.errors or 0) + answers.errors
+    else:
+        log.silent += frame.height
     features = frame.drop([name for name in frame.columns if name.startswith(" ") and name != _ROW])
     batch = Batch(features=features, answers=None if answers is None else answers.frame)
     log.counts = log.counts + counted(form.sketch, [batch])
@@ -416,12 +443,12 @@ class _Answered:
 
 def _are_labels(given: pl.DataFrame, form: LogForm) -> bool | None:
     """Whether one answer a row is a label: most are classes' names. None where there is no answer to tell by."""
-    known = given.to_series(0).cast(pl.String, strict=False).drop_nulls()
     if given.width > 1 or not form.task.has_classes:
         return False
-    if form.task is Task.MULTICLASS:
-        return True
-    return None if known.is_empty() else bool(2 * (places_of(known, form.classes) >= 0).sum() > known.len())
+    known = given.to_series(0).cast(pl.String, strict=False).drop_nulls()
+    if known.is_empty():
+        return None
+    return form.task is Task.MULTICLASS or bool(2 * (places_of(known, form.classes) >= 0).sum() > known.len())
 
 
 def places_of(labels: pl.Series, classes: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -495,9 +522,7 @@ def _label_tables(file: Path, id_: str, target: str) -> Iterator[pl.DataFrame]:
 def _label_lines(stream: BinaryIO, id_: str, target: str) -> Iterator[pl.DataFrame]:
     rows: list[tuple[str | None, str | None]] = []
     lines = unread = 0
-    while line := stream.readline(MOST_LINE + 1):
-        if not line.strip():
-            continue
+    for line in _lines(stream):
         lines += 1
         try:
             value = json.loads(line, parse_constant=lambda _: None, parse_int=_whole)

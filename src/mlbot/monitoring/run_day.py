@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from mlbot.config.data import Data
 from mlbot.config.monitor import Monitor
 from mlbot.config.schema import Model
-from mlbot.data.sketch import Counts, Sketch
+from mlbot.data.sketch import FEWEST, Counts, Sketch
 from mlbot.errors import MlbotError, NotEvaluatedError
 from mlbot.gates.metric import Metric, Task
 from mlbot.ledger.entries import LiveValue
@@ -170,7 +170,7 @@ def _live(asked: Wanted, form: "LogForm", log: "RequestLog", joined: "Joined") -
             continue
         if not log.labels_alone or found.reach is not None:  # what needs a probability has no value by labels
             error = float(np.sqrt(found.covariance[0, 0]))
-            if np.isfinite([found.values[0], error]).all():
+            if found.rows >= FEWEST and np.isfinite([found.values[0], error]).all():  # fewer would show single labels
                 yield LiveValue(metric=metric.name, value=float(found.values[0]), error=error, rows=found.rows)
 
 
