@@ -277,6 +277,19 @@ def test_who_read_the_logs_may_say_nothing_else(watch: Watch, change: Callable[[
     assert len(watch.recorded) == DRIFT
 
 
+def test_files_that_are_not_what_was_handed_over_keep_no_issue_closed(github: FakeGitHub, tmp_path: Path) -> None:
+    watch = Watch.open(github, tmp_path, recorded=DUE)
+    put, folder = watch.look(DUE)
+    handed = Handed(
+        days=folder, digest=put["digest"], files=tmp_path, files_digest=f"sha256:{'0' * 64}", refresh="success"
+    )
+    with pytest.raises(NotEvaluatedError, match=r"no files\.json"):
+        alarm_run(watch.job(ALARM, DUE), handed)
+    assert watch.issue
+    assert "**The change could not be proposed**: there is no files" in (watch.issue.body or "")
+    assert watch.pulls == []
+
+
 def test_days_that_cannot_be_read_are_said_and_become_an_issue(watch: Watch) -> None:
     watch.unread = tuple(Unread(model=MODEL, day=on(number), why="the bucket says no") for number in range(DRIFT, OVER))
     assert watch.morning(DRIFT) is None

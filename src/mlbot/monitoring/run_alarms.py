@@ -342,6 +342,8 @@ def alarm_run(ci: MonitorJob, handed: Handed) -> Exit:
     for kind, done in published.done:
         ci.console.say(f"{kind}: {done}")
     published.raise_failures()
+    if writer.faults:
+        raise writer.faults[0]
     return Exit.OK
 
 
@@ -357,6 +359,8 @@ class _Writer:
     context: RepositoryContext
     place: Place
     handed: Handed
+    faults: list[NotEvaluatedError] = field(default_factory=list)
+    """What kept changes from being proposed, and ends the job once every issue is up to date."""
 
     @property
     def executor(self) -> Executor:
@@ -378,7 +382,9 @@ class _Writer:
             return Change()
         try:
             return self._proposed(watched)
-        except RefusedError as error:
+        except (RefusedError, NotEvaluatedError) as error:
+            if isinstance(error, NotEvaluatedError):
+                self.faults.append(error)
             return Change(trouble="not-pushed", detail=f"{error.what}. {error.hint}"[:500])
 
     def _proposed(self, watched: Watched) -> Change:
