@@ -1,6 +1,7 @@
 """The dashboard: what the ledger says over time, as pages that load nothing and as JSON."""
 
 import json
+import os
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -264,10 +265,46 @@ def test_a_failure_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.Monke
     out = tmp_path / "site"
     write_site(out, {"index.html": "one"})
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(UsageError, match="full"):
         write_site(out, {"index.html": "two"})
     monkeypatch.undo()
     assert (out / "index.html").read_text() == "one"
+    assert [*tmp_path.iterdir()] == [out]
+
+
+def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("mine")
+    for out in ("loop", "file/below", "x" * 300):
+        with pytest.raises(UsageError, match="no dashboard can be written to"):
+            write_site(tmp_path / out, {"index.html": "x"})
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_a_mark_that_is_no_file_is_foreign(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "site"
+    out.mkdir()
+    made = {"folder": Path.mkdir, "link": lambda mark: mark.symlink_to("/dev/zero"), "pipe": os.mkfifo}
+    made[kind](out / MARK)
+    with pytest.raises(UsageError, match="which no dashboard wrote"):
+        write_site(out, {"index.html": "x"})
+
+
+def test_two_at_once_leave_one_site_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, rename = tmp_path / "site", Path.rename
+    write_site(out, {"index.html": "old"})
+
+    def slow(path: Path, target: Path) -> Path:
+        if path == out:  # the other one comes between this one's two renames
+            found = rename(path, target)
+            monkeypatch.setattr(Path, "rename", rename)
+            write_site(out, {"index.html": "other"})
+            return found
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    write_site(out, {"index.html": "mine"})
+    assert (out / "index.html").read_text() == "other"
     assert [*tmp_path.iterdir()] == [out]
 
 

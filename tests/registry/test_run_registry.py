@@ -466,3 +466,9 @@ def test_without_a_ledger_nothing_is_known(tmp_path: Path, capsys: pytest.Captur
     empty.write({"train.csv": "a\n1\n"})
     ask(empty, "data train.csv")
     assert "never, as far as the ledger says" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, "../../../etc/passwd", "no\x1b[31m::error::file"])
+def test_a_hostile_name_of_a_file_is_an_answer(story: Story, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ask(story, f"data {name}", Exit.USAGE)
+    assert "\x1b" not in capsys.readouterr().err

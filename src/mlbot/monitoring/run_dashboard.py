@@ -15,6 +15,7 @@ from mlbot.git.remote import remote_url
 from mlbot.git.repository import Repository
 from mlbot.git.tags import read_tags
 from mlbot.github.job import locate
+from mlbot.lib.escape import one_line
 from mlbot.lib.templates import sentence
 from mlbot.monitoring.dashboard import Dashboard, dashboard
 from mlbot.monitoring.pages import INDEX, pages
@@ -61,18 +62,28 @@ def write_site(out: Path, files: Mapping[str, str]) -> None:
     """Put a site where one was, or nothing: whoever looks sees the old one or the new one.
 
     Raises:
-        UsageError: there are other files than a dashboard's, which nobody asked to have deleted.
+        UsageError: there are other files than a dashboard's, which nobody asked to have deleted, or nothing can be
+            written there.
     """
-    folder = out.resolve()
-    _refuse_foreign(folder, out)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write(made, files)
-        _swap(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+        folder = out.resolve()
+        _refuse_foreign(folder, out)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write(made, files)
+            _swap(made, folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)  # it is there no more where all went well
+    except (OSError, RuntimeError) as error:  # a loop of links is the latter to pathlib
+        raise UsageError(
+            sentence(
+                "terminal",
+                "dashboard-unwritable",
+                folder=out,
+                why=one_line(getattr(error, "strerror", None) or str(error), 200),
+            )
+        ) from error
 
 
 def _refuse_foreign(folder: Path, named: Path) -> None:
@@ -80,11 +91,11 @@ def _refuse_foreign(folder: Path, named: Path) -> None:
         return
     if not folder.is_dir():
         raise UsageError(sentence("terminal", "dashboard-file", folder=named))
-    known = {MARK}
-    with suppress(FileNotFoundError):
-        known |= {*(folder / MARK).read_text(encoding="utf-8", errors="replace").splitlines()}
+    mark, known = folder / MARK, set[str]()
+    if mark.is_file() and not mark.is_symlink():
+        known = {MARK, *mark.read_text(encoding="utf-8", errors="replace").splitlines()}
     there = (Path(at) / name for at, folders, names in os.walk(folder) for name in (*names, *_links(at, folders)))
-    foreign = next((each for each in sorted(there) if each.relative_to(folder).as_posix() not in known), None)
+    foreign = next((each for each in there if each.relative_to(folder).as_posix() not in known), None)
     if foreign is not None:
         raise UsageError(
             sentence("terminal", "dashboard-foreign", folder=named, file=foreign.relative_to(folder)),
@@ -93,8 +104,8 @@ def _refuse_foreign(folder: Path, named: Path) -> None:
 
 
 def _links(at: str, folders: list[str]) -> list[str]:
-    """Links to folders, which are no folders of a site."""
-    return [name for name in folders if (Path(at) / name).is_symlink()]
+    """Links to folders, and a mark that is a folder: none of them is of a site."""
+    return [name for name in folders if name == MARK or (Path(at) / name).is_symlink()]
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:
@@ -107,14 +118,14 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 
 def _swap(made: Path, folder: Path) -> None:
     """Put a folder in another's place. What was there is deleted only once the new one is there."""
-    if not folder.exists():
-        made.rename(folder)
-        return
     old = made.with_name(f"{made.name}-old")
-    folder.rename(old)
+    with suppress(FileNotFoundError):
+        folder.rename(old)
     try:
         made.rename(folder)
     except OSError:
-        old.rename(folder)
-        raise
+        if not folder.exists():
+            old.rename(folder)
+            raise
+        # Another process has put its site there in this very moment: that is the newer one.
     shutil.rmtree(old, ignore_errors=True)

@@ -176,7 +176,8 @@ def _path(directory: Path, repository: Repository, subject: str, index: DataInde
         return subject
     here = os.path.relpath((directory / subject).absolute(), repository.project)
     for path in (here, os.path.normpath(subject)):
-        if path in index.paths or ((repository.project / path).exists() and subject.strip("./")):
+        there = os.path.exists(repository.project / path)  # noqa: PTH110 - pathlib's raises for a name that is too long
+        if path in index.paths or (there and subject.strip("./")):
             return path
     return None
 
