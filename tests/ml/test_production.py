@@ -112,3 +112,9 @@ def test_a_table_without_any_of_the_columns_has_rows(tmp_path: Path) -> None:
     (tmp_path / "other.parquet").write_bytes(raw.getvalue())
     log = read_requests([tmp_path / "other.parquet", *written(tmp_path, GOOD)], FORM)
     assert (log.rows, log.counts.features[0].missing) == (ROWS + 2, 2)
+
+
+@pytest.mark.parametrize(("rows", "read_"), [(10_000, ROWS + 10_000), (10_001, ROWS)])
+def test_one_body_is_no_whole_day(tmp_path: Path, rows: int, read_: int) -> None:
+    body = json.dumps({"inputs": [{"name": "other", "shape": [rows], "data": [1] * rows}]})
+    assert read(tmp_path, [*GOOD, body]).rows == read_

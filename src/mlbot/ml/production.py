@@ -27,6 +27,7 @@ MOST_ROWS = 50_000_000  # of a day
 MOST_LINE = 8 << 20
 MOST_TENSORS = 2_000
 MOST_IN_BODY = 1_000_000  # values of one body
+MOST_ROWS_IN_BODY = 10_000  # so that one request is not a whole day, for whoever sends it
 MOST_DEPTH = 4
 UNREAD = 0.01
 """The share of lines that may be none; a day with more of them was not looked at."""
@@ -203,7 +204,7 @@ class _Held:
         except _NoTensorError:
             return False
         rows = inputs[0].rows if inputs else 0
-        if not rows or any(each.rows != rows for each in inputs):
+        if not 0 < rows <= MOST_ROWS_IN_BODY or any(each.rows != rows for each in inputs):
             return False
         found = _by_column(inputs, self.form.features)
         for name, column in self.columns.items():
