@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.monitoring.charts import Scale, Spot, chart, columns, near, thinned
+from mlbot.monitoring.charts import Room, Scale, Spot, bars, chart, columns, near, thinned
 
 FIGURES = st.floats(allow_nan=False, allow_infinity=False)
 NUMBER = r"-?[0-9]+(?:\.[0-9])?"
@@ -80,3 +80,14 @@ def test_any_figures_make_a_chart_of_numbers_or_none(found: list[Spot]) -> None:
 @pytest.mark.parametrize("heights", [[], [0.0], [1.0, 2.0], [1.0] * 5_000, [math.inf]])
 def test_columns(heights: list[float]) -> None:
     assert len(columns(heights)) < 20_000
+
+
+def test_a_bar_has_its_text_where_all_of_it_fits() -> None:
+    found = bars([0.0, 0.5, 0.9, 0.99, 1.0], ["v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"])
+    assert [(each.text, each.room) for each in found] == [
+        ("v1.0.0", Room.ANYWHERE),
+        ("v1.1.0", Room.ANYWHERE),
+        ("v1.2.0", Room.WIDE),
+        ("v1.3.0", Room.NOWHERE),
+    ]
+    assert [(each.x, each.width) for each in found[:2]] == [("0", "50"), ("50", "40")]

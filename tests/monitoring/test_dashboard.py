@@ -123,6 +123,14 @@ def test_what_was_live_and_when() -> None:
     }
 
 
+def test_each_bar_of_an_environment_says_which_version_it_is() -> None:
+    page = pages(shown(*story()))[f"models/{MODEL}.html"]
+    row = re.search(r'<svg class="stays"[^>]*aria-label="production[^"]*">(.*?)</svg>', page)
+    assert row is not None
+    assert re.findall("<title>(.*?)</title>", row[1]) == ["v1.0.0", "v1.1.0"]
+    assert re.findall("<text[^>]*>(.*?)</text>", row[1]) == ["v1.0.0"]  # the other lasts for a moment
+
+
 def test_looks_and_waivers() -> None:
     (model,) = shown(*story()).models
     (looks,) = model.looks

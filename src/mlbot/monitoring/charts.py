@@ -1,10 +1,12 @@
 """Points as a chart that a template draws: paths in a box of 1000 by 100, ticks and dates as text beside it.
 
 The box is stretched to whatever width there is, so no text is in it: a label keeps its size on a phone.
+Bars are in percent and stretch nothing, so their labels are in them.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -127,16 +129,40 @@ def thinned(spots: Sequence[Spot], most: int = _BUCKETS) -> list[int]:
     return sorted(kept)
 
 
+class Room(StrEnum):
+    """Where a text fits into its bar: a cut one would name another version."""
+
+    ANYWHERE = "anywhere"
+    WIDE = "wide"
+    NOWHERE = "nowhere"
+
+
 class Bar(NamedTuple):
-    """A part of a row that is as long as something lasted, or as it is large."""
+    """A part of a row that is as long as something lasted: in percent, with its text."""
 
     x: str
     width: str
+    text: str
+    room: Room
 
 
-def bars(edges: Sequence[float]) -> tuple[Bar, ...]:
+# Of a row in pixels: on a phone of 360, and where the style sheet's narrow rules end.
+_NARROW, _WIDE = 330, 700
+
+
+def bars(edges: Sequence[float], texts: Sequence[str]) -> tuple[Bar, ...]:
     """The parts between edges (shares of the whole, from 0 to 1)."""
-    return tuple(Bar(x=_short(a * WIDTH), width=_short(max(b - a, 0.0) * WIDTH)) for a, b in pairwise(edges))
+    return tuple(
+        Bar(x=_short(100 * a), width=_short(100 * max(b - a, 0.0)), text=text, room=_room(b - a, text))
+        for (a, b), text in zip(pairwise(edges), texts, strict=True)
+    )
+
+
+def _room(share: float, text: str) -> Room:
+    needed = 8 * len(text) + 8
+    if share * _NARROW >= needed:
+        return Room.ANYWHERE
+    return Room.WIDE if share * _WIDE >= needed else Room.NOWHERE
 
 
 def columns(heights: Sequence[float]) -> str:

@@ -200,18 +200,23 @@ def _place(place: Place, model: ModelHistory) -> dict[str, Any]:
         "place": place,
         "stays": shown,
         "left_out": len(place.stays) - len(shown),
-        "bars": bars(_shares(place, model)),
+        "bars": bars(_shares(place, model), [each.version for each in place.stays[-_ROWS:]]),
+        "dates": _span(place, model),
         "label": f"{place.environment}: {', '.join(each.version for each in place.stays[-_ROWS:])}",
     }
 
 
 def _shares(place: Place, model: ModelHistory) -> list[float]:
-    """Where each stay begins between the model's first and newest moment, as shares of that."""
-    moments = [_seconds(each.since) for each in place.stays]
-    end = max(*moments, *(_seconds(each.time) for each in model.events))
-    start = min(moments)
-    length = end - start
-    return [*((each - start) / length if length else 0.0 for each in moments), 1.0][-_ROWS - 1 :]
+    """Where each shown stay begins between the first one's and the model's newest moment, as shares of that."""
+    start, end = (_seconds(each) for each in _span(place, model))
+    moments = [_seconds(each.since) for each in place.stays[-_ROWS:]]
+    return [*((each - start) / (end - start) if end > start else 0.0 for each in moments), 1.0]
+
+
+def _span(place: Place, model: ModelHistory) -> tuple[str, str]:
+    """When the row of an environment begins and ends."""
+    shown = [each.since for each in place.stays[-_ROWS:]]
+    return min(shown, key=_seconds), max([*shown, *(each.time for each in model.events)], key=_seconds)
 
 
 def _seconds(time: str) -> float:
