@@ -8,8 +8,10 @@ from tests.support.history_samples import MODEL, day, deployment
 from tests.support.production import Days, on
 
 from mlbot.ledger.entries import Entry
+from mlbot.lib.terminal import Pen
 from mlbot.monitoring.fold import health_of
-from mlbot.monitoring.health import Code, Health, State, Why
+from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
+from mlbot.monitoring.words import health_text
 
 CHANGE = 40
 
@@ -136,3 +138,27 @@ def test_a_day_counts_once() -> None:
     twice = [*entries, day(on(39), requests=5), *entries]
     assert health(twice, 39) == health(entries, 39) or health(twice, 39).requests == 5
     assert health(twice, 39) == health([*reversed(twice)], 39)
+
+
+def test_how_far_numbers_moved_is_shown_in_a_terminal_of_usual_width() -> None:
+    moved = Finding(
+        code=Code.LOCATION,
+        part=Part.ANSWER,
+        column="probability",
+        effect=0.7,
+        limit=0.3,
+        since="2026-11-10",
+        noticed="2026-11-12",
+        against="before",
+    )
+    unseen = moved.model_copy(update={"code": Code.UNSEEN, "part": Part.FEATURE, "against": "reference"})
+    found = Health(
+        model="churn",
+        environment="production",
+        version="1.0.0",
+        day="2026-11-12",
+        state=State.ALARM,
+        findings=(moved, unseen),
+    )
+    for width in (80, 100):
+        assert "+0.70 sd" in health_text([found], Pen(color=False, width=width))

@@ -41,7 +41,8 @@ def _findings(health: Health, pen: Pen) -> Iterator[str]:
     yield pen.table(
         [sentence("monitoring", f"head/{each}") for each in names],
         [_row(each) for each in health.findings[:_MOST]],
-        expendable=(5, 4),
+        # What a number moved by is nowhere else; before and after are of shares alone.
+        expendable=(5, 2),
     )
     if len(health.findings) > _MOST:
         yield pen.paint(f"  +{len(health.findings) - _MOST}", _DIM)
