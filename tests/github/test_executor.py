@@ -279,8 +279,8 @@ class Finished:
     def rerun(self) -> Rerun:
         return Rerun(attempt=Attempt(run=self.run.id, number=2), subject=self.setting.subject())
 
-    def do(self, operation: Operation) -> str:
-        return str(Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation))
+    def do(self, operation: Operation) -> Any:
+        return Executor(github=self.client, runner=Runner(), append=list, push=lambda _: "").do(operation)
 
 
 @pytest.fixture

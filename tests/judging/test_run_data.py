@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec.registry import _registry
 from tests.support import tiny
 from tests.support.git_samples import Sandbox
 
@@ -336,7 +337,11 @@ def test_a_holdout_that_is_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("protocol", "extra"), [("s3", "s3"), ("gs", "gcs"), ("abfs", "azure"), ("hf", "hf")])
-def test_what_reaches_a_holdout_is_named(tmp_path: Path, protocol: str, extra: str) -> None:
+def test_what_reaches_a_holdout_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, extra: str
+) -> None:
+    # What tests of sealed rows have mounted is there for the whole process.
+    monkeypatch.delitem(_registry, protocol, raising=False)
     if find_spec({"s3": "s3fs", "gcs": "gcsfs", "azure": "adlfs", "hf": "huggingface_hub"}[extra]):
         pytest.skip("it is installed")
     found = refusal(tmp_path, config=CONFIG.replace("holdout: holdout.csv", f"holdout: '{protocol}://b/x.parquet'"))

@@ -169,6 +169,12 @@ TABLES = (
 )
 
 
+@pytest.mark.parametrize("path", [None, "s3://bucket/train.csv"])
+def test_what_cannot_be_looked_at_here_is_read_as_the_config_says(path: str | None) -> None:
+    data = DATA.model_copy(update={"csv": Csv(separator=";")})
+    assert (_form(path, DATA)["separator"], _form(path, data)["separator"]) == (",", ";")
+
+
 @pytest.mark.parametrize("text", TABLES)
 @pytest.mark.parametrize(
     "form", [{}, {"types": {"a": "text"}}, {"types": {"a": "number"}}, {"csv": {"missing": ("x", "NA")}}]

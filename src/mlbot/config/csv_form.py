@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from mlbot.config.data import Csv
@@ -150,13 +150,18 @@ def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[st
         raise UnclearError(what, hint="Remove that line.")
     separator = given.separator or _separator(text, mark, whole=whole, columns=columns)
     spaced = mark is not None and f"{separator} {mark}" in text
+    return replace(unseen_form(given), separator=separator, encoding=encoding, spaced=spaced)
+
+
+def unseen_form(given: Csv) -> Form:
+    """The form of a file that nobody can look at: what the config says, else the usual."""
+    quote = given.quote or '"'
     return Form(
-        separator=separator,
-        encoding=encoding,
+        separator=given.separator or ",",
+        encoding=given.encoding or "utf-8",
         decimal=given.decimal,
-        quote=mark,
+        quote=None if quote == "none" else quote,
         missing=given.missing,
-        spaced=spaced,
     )
 
 

@@ -39,7 +39,7 @@ from typing import IO, Any, Self
 
 from pydantic import ValidationError
 
-from mlbot.config.csv_form import HEAD, form_of
+from mlbot.config.csv_form import HEAD, form_of, unseen_form
 from mlbot.config.data import Data
 from mlbot.config.schema import Model
 from mlbot.errors import MlbotError
@@ -589,7 +589,7 @@ def _form(path: str | None, data: Data) -> dict[str, Any]:
             head = stream.read(HEAD)
             form = form_of(head, data.csv, whole=not stream.read(1))
     except (OSError, MlbotError):  # an URL; or what is unclear, as is said before anything is trained
-        form = form_of(b"", data.csv)
+        form = unseen_form(data.csv)
     own = form.missing or ()
     return {
         "separator": form.separator,
