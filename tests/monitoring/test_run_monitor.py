@@ -142,6 +142,23 @@ def test_labels_that_cannot_be_read_cost_no_more_than_themselves(production: Pro
     assert [each.labelled for each in production.days()] == [None]
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"id": "0-{}", "churned": "yes"}, "the labels have no columns id and left"),
+        ({"request": "0-{}", "left": "yes"}, "the labels have no columns id and left"),
+        ({"id": "other-{}", "left": "yes"}, "none of 50 labels has the id of a request of that day"),
+    ],
+)
+def test_labels_that_are_nobodys_are_said_to_be(production: Production, line: dict[str, str], said: str) -> None:
+    production.log(0)
+    lines = [{key: value.format(row) for key, value in line.items()} for row in range(50)]
+    production.write(0, [*lines], "labels")
+    found = production.health(0)
+    assert (found.state, found.requests) == (State.UNKNOWN, 200)
+    assert said in found.detail
+
+
 def test_odd_values_are_counted_and_shown_nowhere(production: Production) -> None:
     odd: list[dict[str, Any]] = [
         {"age": "forty", "plan": {"a": 1}, "score": 0.4},
@@ -202,6 +219,8 @@ def test_a_day_that_is_not_over_is_never_looked_at(production: Production) -> No
     production.log(1)
     with pytest.raises(UsageError, match="is not over"):
         production.watch(0, date=on(1))
+    with pytest.raises(UsageError, match="is after"):
+        production.watch(1, date=on(0), since=on(1))
     production.watch(0)
     assert production.days() == []
 

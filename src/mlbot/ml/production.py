@@ -481,6 +481,9 @@ class Joined:
         return counted(sketch, [Batch(features=rows, targets=self.truth.to_frame(target))])
 
 
+_STRANGE = 20  # labels of which none is of a request of its day: the two are not named alike
+
+
 def read_labels(files: Sequence[Path], form: LogForm, target: str, answers: Answers) -> Joined:
     """The labels of a day joined to its answers; of two labels of one request the last counts. Raises as above."""
     parts: list[pl.DataFrame] = []
@@ -494,14 +497,16 @@ def read_labels(files: Sequence[Path], form: LogForm, target: str, answers: Answ
                 parts.append(part)
         except (PolarsError, PanicException, OSError, EOFError, gzip.BadGzipFile) as error:
             raise NotEvaluatedError(f"a file of the labels cannot be read ({type(error).__name__})") from None
-    if not parts:
+    labels = pl.concat(parts).drop_nulls() if parts else pl.DataFrame()
+    if labels.is_empty() and (rows or not parts):
         raise NotEvaluatedError(f"the labels have no columns {form.id} and {target}")
     if not answers.ids:
         return Joined(truth=pl.Series([], dtype=pl.String), values=np.zeros((0, 1)))
-    known = pl.concat(parts).drop_nulls().with_columns(id=pl.col("id").hash())
-    known = known.unique("id", keep="last", maintain_order=True)
+    known = labels.with_columns(id=pl.col("id").hash()).unique("id", keep="last", maintain_order=True)
     asked = pl.DataFrame({"id": pl.concat(answers.ids)}).with_row_index("place").unique("id", keep="first")
     both = asked.join(known, on="id", how="inner").sort("place")
+    if both.is_empty() and known.height >= _STRANGE:
+        raise NotEvaluatedError(f"none of {known.height:,} labels has the {form.id} of a request of that day")
     values = np.concatenate(answers.values)
     return Joined(truth=both["truth"], values=values[both["place"].to_numpy()])
 

@@ -84,6 +84,8 @@ def watch(context: RepositoryContext, options: MonitorOptions) -> Watched:
     day = date.fromisoformat(options.date) if options.date else yesterday
     if day > yesterday:
         raise UsageError(f"{day} is not over", hint=f"The last day that can be looked at is {yesterday} (UTC).")
+    if options.since and date.fromisoformat(options.since) > day:
+        raise UsageError(f"{options.since} is after {day}, the last day to look at", hint="Say an earlier `--since`.")
     healths, looked = list[Health](), list[str]()
     for model, settings in _watched(context, options.model):
         watching = _Watching(context=context, model=model, settings=settings, day=day, options=options)
