@@ -20,7 +20,7 @@ from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.config.schema import Endpoint
 from mlbot.delivery.deployment import PromotionFacts
-from mlbot.delivery.run_endpoint import control_samples
+from mlbot.delivery.run_endpoint import EndpointTest
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
 from mlbot.delivery.run_release import read_golden
 from mlbot.ledger.entries import DeploymentEntry
@@ -184,7 +184,8 @@ def samples(world: World, server: MLServer, at: int) -> ControlSamples:
     release = world.releases[at]
     golden = read_golden(world.context(), release)
     assert golden is not None
-    return control_samples(server.endpoint, golden, served_of(release))
+    test = EndpointTest(endpoint=server.endpoint, model="tiny", served=served_of(release), golden=golden)
+    return test.samples(golden)
 
 
 def test_a_version_is_loaded_tested_watched_and_replaced(world: World, server: MLServer) -> None:

@@ -1,5 +1,6 @@
 """Golden requests asked of an endpoint: equal, different, not had; and a deployment that waits for its server."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,14 +12,14 @@ from tests.support.inference_server import Server, answers_as, hostile, small_se
 from tests.support.releases import ENVIRONMENTS, World
 
 from mlbot.config.schema import Endpoint
-from mlbot.delivery.run_endpoint import Clock, EndpointTest, control_samples, live_samples, withdrawn
+from mlbot.delivery.run_endpoint import Clock, EndpointTest, live_samples, withdrawn
 from mlbot.delivery.run_promote import PromotionRequest, promote
 from mlbot.delivery.run_release import read_golden
 from mlbot.gates.metric import Task
 from mlbot.ledger.entries import DeploymentEntry
 from mlbot.lib.version import Served
 from mlbot.protocol.golden import Golden, GoldenColumn, SmokeReason
-from mlbot.protocol.inference import EndpointFault
+from mlbot.protocol.inference import EndpointFault, Fault
 
 LIVE = Served(version="1.2.0", digest="sha256:" + "a" * 64)
 COLUMNS = (
@@ -61,6 +62,10 @@ def endpoint(url: str, **settings: Any) -> Endpoint:
     return Endpoint(url=url, **settings)
 
 
+def control_samples(where: Endpoint, asked: Golden, *, requests: int = 0) -> Any:
+    return EndpointTest(endpoint=where, model="churn", served=LIVE, golden=asked).samples(asked, requests)
+
+
 def output(name: str, data: list[Any], datatype: str = "FP32", shape: list[int] | None = None) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": shape or [1, len(data)], "data": data}
 
@@ -69,7 +74,7 @@ def samples(server: Server, asked: Golden, *outputs: dict[str, Any]) -> Any:
     """The control samples of one golden request, to which a server answers with some outputs."""
     if outputs:
         server.models["churn"].answer = lambda _request: list(outputs)
-    return control_samples(endpoint(server.url), asked, LIVE)
+    return control_samples(endpoint(server.url), asked)
 
 
 def test_every_golden_request_is_answered_as_judged(server: Server) -> None:
@@ -98,7 +103,7 @@ def test_a_request_asked_twice_has_to_be_answered_alike(server: Server) -> None:
         return answers_as(golden(), beside=0.1 if len(times) == 5 else 0.0)(request)
 
     server.models["churn"].answer = answer
-    found = control_samples(endpoint(server.url), golden(), LIVE, requests=7)
+    found = control_samples(endpoint(server.url), golden(), requests=7)
     assert (len(times), found.equal, found.different) == (7, 2, 1)
 
 
@@ -233,8 +238,9 @@ def test_nobody_is_asked_for_ever() -> None:
 
     with hostile(silent) as url:
         begun = time.monotonic()
-        found = control_samples(endpoint(url, timeout_s=0.2), golden(), LIVE)
+        found = control_samples(endpoint(url, timeout_s=0.2), golden())
     assert time.monotonic() - begun < 2
+    assert found.why == "it did not answer within 0.2 s"
     assert (found.equal, found.missing, found.fault and found.fault.code) == (0, 3, EndpointFault.SLOW)
 
 
@@ -286,6 +292,36 @@ def test_a_server_without_the_model_fails_in_time(server: Server) -> None:
     found = smoke(server, hands, timeout_s=10.0)
     assert (found.reason, hands.seconds) == (SmokeReason.ENDPOINT_ABSENT, 10.0)
     assert "not ready within 10 s: it has no such model or version (404)" in found.detail
+
+
+def test_what_passes_in_a_moment_is_no_alarm(server: Server) -> None:
+    hands, there = Hands(), server.models.pop("churn")
+    where = endpoint(server.url, timeout_s=30.0)
+    test = EndpointTest(endpoint=where, model="churn", served=LIVE, golden=golden(), clock=hands.clock)
+    assert (test.settled(golden()).fault, hands.seconds) == (Fault(code=EndpointFault.NOT_THERE, detail="404"), 0.0)
+    server.models["churn"], server.status = there, 503
+    hands.then[10] = lambda: setattr(server, "status", 200)
+    assert test.settled(golden()).as_judged
+    server.status = 503
+    found = test.settled(golden())
+    assert (found.missing, found.why, hands.seconds) == (3, "it answers 503", 30.0)
+
+
+def test_an_endpoint_that_does_not_answer_in_time_is_slow_and_not_absent(server: Server) -> None:
+    gate, hands = threading.Event(), Hands()
+    server.models["churn"].answer = lambda _request: [gate.wait(5)][:0]
+    found = smoke(server, hands, timeout_s=0.2)
+    gate.set()
+    assert found.reason is SmokeReason.ENDPOINT_SLOW
+    assert found.detail == ("The endpoint gives no answer to 3 of 3 golden requests: it did not answer within 0.2 s.")
+
+
+def test_a_model_that_loads_for_longer_than_an_answer_takes_is_waited_for(server: Server) -> None:
+    gate = threading.Event()
+    server.loaded = lambda _what, _name: gate.wait(5)
+    found = smoke(server, Hands(), load=True, timeout_s=0.2)
+    gate.set()
+    assert found.passed
 
 
 def test_a_slow_endpoint_fails(server: Server) -> None:

@@ -10,7 +10,8 @@ from tests.support.watching import CONFIG, Production, on, sketch, watched
 
 from mlbot import entry
 from mlbot.errors import Exit
-from mlbot.ml.production import MOST_LINE, UNREAD
+from mlbot.ml.logs import MOST_LINE
+from mlbot.ml.production import UNREAD
 from mlbot.monitoring import run_monitor
 from mlbot.monitoring.day import FLOOR
 from mlbot.monitoring.run_day import DayRead, read_day, wanted

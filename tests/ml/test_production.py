@@ -1,5 +1,6 @@
 """Logs of production as whoever may send requests would write them: a line costs itself, never the day."""
 
+import gzip
 import io
 import json
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ import pytest
 from tests.support.production import SKETCH
 
 from mlbot.data.sketch import Column, Counts, Sketch, SketchKind, Tally
+from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
-from mlbot.ml import production
+from mlbot.ml import logs
 from mlbot.ml.production import Joined, LogForm, RequestLog, read_labels, read_requests
 
 CLASSES = ("a", "b", "c")
@@ -82,7 +84,7 @@ def test_an_odd_line_costs_no_other(tmp_path: Path, line: str) -> None:
 
 
 def test_a_line_that_is_too_long_is_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(production, "MOST_LINE", 1_000)
+    monkeypatch.setattr(logs, "MOST_LINE", 1_000)
     long = row("x", plan="y" * 5_000)
     assert (read(tmp_path, [*GOOD, long, row("last")]).rows, read(tmp_path, [long, *GOOD]).unread) == (ROWS + 1, 1)
     assert joined(tmp_path, read(tmp_path, GOOD), [long, *LABELS]).truth.len() == ROWS
@@ -118,3 +120,22 @@ def test_a_table_without_any_of_the_columns_has_rows(tmp_path: Path) -> None:
 def test_one_body_is_no_whole_day(tmp_path: Path, rows: int, read_: int) -> None:
     body = json.dumps({"inputs": [{"name": "other", "shape": [rows], "data": [1] * rows}]})
     assert read(tmp_path, [*GOOD, body]).rows == read_
+
+
+def test_a_request_and_its_answer_may_be_apart_in_a_line(tmp_path: Path) -> None:
+    asked, answered = {"id": "0", "age": 1.5, "plan": "pro"}, {"p": [0.2, 0.3, 0.5]}
+    log = read(tmp_path, [json.dumps({"request": asked, "response": answered, "time": "now"})] * ROWS)
+    assert (log.rows, log.errors, [each.missing for each in log.counts.features]) == (ROWS, 0, [0, 0])
+
+
+def test_a_borrowed_id_takes_no_label(tmp_path: Path) -> None:
+    stranger = row(0, p=[1.0, 0.0, 0.0])
+    found = joined(tmp_path, read(tmp_path, [stranger, GOOD[1], *GOOD]))
+    assert found.truth.len() == ROWS - 1, "nobody knows which of two answers the label is of; a repeated one is one"
+    assert (found.values == [0.2, 0.3, 0.5]).all()
+
+
+def test_a_pack_that_is_broken_costs_the_file(tmp_path: Path) -> None:
+    (tmp_path / "log.gz").write_bytes(gzip.compress(GOOD[0].encode())[:20] + b"\xff" * 20)
+    with pytest.raises(NotEvaluatedError, match="cannot be read"):
+        read_requests([tmp_path / "log.gz"], FORM)

@@ -1,5 +1,6 @@
 """Logs of requests: bodies of the protocol and plain columns; what a stranger sends keeps no other from being read."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import polars as pl
 import pytest
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.ml import requests
+from mlbot.ml import logs, requests
 from mlbot.ml.protocol import Feature, Kind
 from mlbot.ml.requests import Request, columns_there, fitted, frame_of, read_requests
 
@@ -65,7 +66,7 @@ def test_a_parquet_file_has_a_row_a_request(tmp_path: Path) -> None:
 def test_the_last_requests_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = log(tmp_path, *({"age": at} for at in range(1000)))
     assert values(file, 3) == [(at + 1, {"age": at}) for at in (997, 998, 999)]
-    monkeypatch.setattr(requests, "_MOST_KEPT", 60)
+    monkeypatch.setattr(requests, "_MOST_HELD", 65)
     assert [line for line, _ in values(file)] == [996, 997, 998, 999, 1000]
 
 
@@ -77,6 +78,36 @@ def test_of_several_files_the_last_requests_count(tmp_path: Path) -> None:
     assert [(each.line, each.values["age"]) for each in found] == [("2:2", 11), ("3:1", 20), ("3:2", 21)]
 
 
+def test_a_packed_log_is_read_as_the_monitor_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl.gz"
+    file.write_bytes(gzip.compress(json.dumps(ROW).encode() + b"\n"))
+    assert values(file) == [(1, ROW)]
+    file.write_bytes(file.read_bytes()[:20] + b"\xff" * 20)
+    with pytest.raises(NotEvaluatedError, match="cannot be read"):
+        read_requests([file], 10)
+
+
+@pytest.mark.parametrize(
+    ("bound", "content"), [("MOST_LINES", b"\n" * 1000), ("MOST_LINE", b" " * 5000 + b"\n{}\n" * 9)]
+)
+def test_a_long_pack_of_nothing_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, content: bytes
+) -> None:
+    file = tmp_path / "log.jsonl.gz"
+    file.write_bytes(gzip.compress(content))
+    monkeypatch.setattr(logs, bound, 100)
+    monkeypatch.setattr(requests, "MOST_BYTES", 2000)
+    with pytest.raises(NotEvaluatedError, match="more than 2,000 bytes or"):
+        read_requests([file], 10)
+
+
+def test_a_long_body_is_not_the_whole_of_what_is_asked(tmp_path: Path) -> None:
+    long = {"inputs": [tensor("age", list(range(10_000)))]}
+    ages = [each["age"] for _, each in values(log(tmp_path, *[ROW] * 30, long, *[ROW] * 30), 10_000)]
+    assert ages == [41] * 30 + list(range(0, 10_000, 1_000)) + [41] * 30
+    assert len(values(log(tmp_path, long, long), 10_000)) == 10_000, "where every body is long they count as they are"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -86,7 +117,7 @@ def test_of_several_files_the_last_requests_count(tmp_path: Path) -> None:
         b'{"age": 1, "age": 2}',
         b'{"age": ' + b"9" * 5000 + b"}",
         b"[" * 500,
-        b'{"age": "' + b"x" * (1 << 21) + b'"}',
+        b'{"age": "' + b"x" * (1 << 23) + b'"}',
         [1, 2],
         {},
         7,

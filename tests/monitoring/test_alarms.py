@@ -10,7 +10,7 @@ from mlbot.config.folder import ConfigFolder
 from mlbot.config.monitor import Follow
 from mlbot.monitoring.alarms import Change, Place, Watched, issue_of, may_write, proposal_of, stamp_text, summary_of
 from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
-from mlbot.protocol.inference import ControlSamples
+from mlbot.protocol.inference import ControlSamples, EndpointFault, Fault
 from mlbot.protocol.marker import read_alarm
 from mlbot.protocol.operations import COMMENT_LIMIT, Proposal, Proposed
 
@@ -87,6 +87,17 @@ def test_an_endpoint_that_answers_otherwise_is_an_alarm_that_trains_nothing() ->
     assert issue.stamp.alarm == ("1.2.0", "2026-11-02"), "the same one from day to day"
     assert "does not answer golden requests as they were judged" in issue.body
     assert not watched(now, since=None, follow=follow).is_due
+
+
+def test_an_endpoint_beside_a_day_that_nobody_saw_is_all_that_is_known() -> None:
+    unseen = health(30, State.UNKNOWN, alarm_days=4).unknown("s3://logs does not answer")
+    now = unseen.controlled(ControlSamples(requests=9, missing=9, fault=Fault(code=EndpointFault.SLOW)), "2026-11-30")
+    both = watched(now, since="2026-11-27", follow=Follow(days=3, then="retrain", stamp="x"))
+    assert not both.is_due, "nobody knows whether its requests alarm"
+    body = issue_of(both, PLACE, Change()).body
+    assert "raise no alarm" not in body
+    assert "logs does not answer" in body
+    assert "neither confirmed nor over" in body
 
 
 def test_a_thousand_findings_fit() -> None:

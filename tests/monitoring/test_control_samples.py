@@ -42,26 +42,26 @@ def test_a_live_endpoint_that_answers_otherwise_alarms(world: World, server: Ser
     assert well.findings == ()
     server.models["tiny"].answer = lambda _request: []
     (health,) = watch(world.context(), MonitorOptions()).models
-    assert (health.state, [each.code for each in health.findings]) == (State.ALARM, [Code.CONTROL])
-    assert "golden requests that the endpoint answers otherwise" in " ".join(
-        health_text([health], Pen(color=False, width=300)).split()
-    )
+    assert (health.state, [each.code for each in health.findings]) == (State.ALARM, [Code.ABSENT])
+    words = " ".join(health_text([health], Pen(color=False, width=300)).split())
+    assert "golden requests that the endpoint does not answer: its answer has no output" in words
     (before,) = watch(world.context(), MonitorOptions(date=well.day)).models
     assert before.findings == ()  # nobody can ask what was live on a day that is over
 
 
 @pytest.mark.parametrize(
-    ("found", "share"),
+    ("found", "shares"),
     [
-        (ControlSamples(requests=50, equal=50), None),
-        (ControlSamples(requests=50, equal=40, unsaid=10), None),
-        (ControlSamples(requests=50, unsaid=50, fault=Fault(code=EndpointFault.UNSAID)), None),
-        (ControlSamples(requests=50, equal=20, different=20, unsaid=10), 0.5),
-        (ControlSamples(requests=50, missing=50, fault=Fault(code=EndpointFault.SLOW)), 1.0),
+        (ControlSamples(requests=50, equal=50), {}),
+        (ControlSamples(requests=50, equal=40, unsaid=10), {}),
+        (ControlSamples(requests=50, unsaid=50, fault=Fault(code=EndpointFault.UNSAID)), {}),
+        (ControlSamples(requests=50, equal=20, different=20, unsaid=10), {Code.CONTROL: 0.5}),
+        (ControlSamples(requests=50, missing=50, fault=Fault(code=EndpointFault.DENIED)), {Code.ABSENT: 1.0}),
+        (ControlSamples(requests=50, equal=30, different=10, missing=10), {Code.CONTROL: 0.2, Code.ABSENT: 0.2}),
     ],
 )
-def test_every_golden_request_has_to_be_answered_as_judged(found: ControlSamples, share: float | None) -> None:
+def test_every_golden_request_has_to_be_answered_as_judged(found: ControlSamples, shares: dict[Code, float]) -> None:
     health = WELL.controlled(found, "2026-11-30")
-    assert [each.now for each in health.findings] == ([] if share is None else [share])
-    assert health.state is (State.WELL if share is None else State.ALARM)
+    assert {each.code: each.now for each in health.findings} == shares
+    assert health.state is (State.ALARM if shares else State.WELL)
     assert health.alarm_days == 0

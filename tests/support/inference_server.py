@@ -82,6 +82,8 @@ class Server:
     loaded: Callable[[str, str], object] | None = None
     """Called with what is to be done to which model. None: the server has no such extension."""
     load_status: int = 200
+    status: int = 200
+    """What the question for a model that is there is answered with."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["v2", "models", name, *_]:
                 model = self.state.models[name]
                 about = {"name": name, "versions": [model.version], "platform": "onnx_onnxv1"}
-                self._send(200, about | {"inputs": model.inputs, "outputs": []})
+                self._send(self.state.status, about | {"inputs": model.inputs, "outputs": []})
             case _:
                 self._send(404, {"error": "nothing there"})
 

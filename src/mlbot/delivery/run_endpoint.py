@@ -1,7 +1,6 @@
 """Asking an environment's endpoint: control samples, the last part of the smoke test, and the way back.
 
     live_samples(context, model, environment)    # what the live endpoint answers to golden requests now
-    control_samples(endpoint, golden, served)    # the same, with what is known of the version in hand
 
 Nothing here raises for what a server does. Where `endpoint.load` says so, the server is asked to load the model after
 each switch; else it follows its files by itself, so that for a while it may still serve the version before.
@@ -23,7 +22,6 @@ from mlbot.lib.templates import sentence
 from mlbot.lib.version import Served
 from mlbot.protocol.golden import Golden, GoldenColumn, SmokeReason, SmokeResult
 from mlbot.protocol.inference import (
-    Answer,
     ControlSamples,
     EndpointFault,
     Fault,
@@ -40,6 +38,9 @@ from mlbot.storage.inference import InferenceServer
 
 _PAUSE_S = 1.0
 _SHOWN = 100
+_LOOKS = 3
+_PASSING = {EndpointFault.UNREACHABLE, EndpointFault.SLOW, EndpointFault.STATUS, EndpointFault.NOT_READY}
+"""Faults that may be the network's or a moment's: a live endpoint is asked again before anybody is alarmed."""
 _MOST_FAULTS = 3
 """After so many questions in a row that were not answered, nobody is asked any more."""
 
@@ -50,22 +51,6 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
-
-
-def control_samples(
-    endpoint: Endpoint,
-    golden: Golden,
-    served: Served,
-    *,
-    requests: int = 0,
-    environment: Mapping[str, str] = os.environ,
-) -> ControlSamples:
-    """What an endpoint answers to a version's golden requests now; each is asked once, or so many in turn.
-
-    Never raises for what the server does, or for a token that is not there.
-    """
-    test = EndpointTest(endpoint=endpoint, model=golden.model, served=served, golden=golden, environment=environment)
-    return test.samples(golden, requests)
 
 
 def live_samples(
@@ -85,7 +70,9 @@ def live_samples(
     golden = read_golden(context, release) if release else None
     if served is None or golden is None:
         return None
-    return control_samples(settings.endpoint, golden, served, environment=environ)
+    return EndpointTest(
+        endpoint=settings.endpoint, model=model, served=served, golden=golden, environment=environ
+    ).settled(golden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +95,18 @@ class EndpointTest:
         inputs = () if isinstance(described, Fault) else described.inputs or ()
         stated = server.server()
         rows = islice(cycle(range(golden.rows)), max(requests, golden.rows))
-        versions: list[str] = []
-        replies = tuple(self._replies(server, golden, inputs, rows, versions))
+        replies = tuple(self._replies(server, golden, inputs, rows))
         name = "" if isinstance(stated, Fault) else clean(f"{stated.name} {stated.version}", _SHOWN)
-        return samples_of(golden, replies, server=name, version=clean("".join(versions[:1]), _SHOWN))
+        return samples_of(golden, replies, server=name)
+
+    def settled(self, golden: Golden) -> ControlSamples:
+        """Control samples of an endpoint that is asked again where what is missing may be there in a moment."""
+        for _ in range(_LOOKS - 1):
+            found = self.samples(golden)
+            if found.fault is None or found.fault.code not in _PASSING or found.different:
+                return found
+            self.clock.pause(self.endpoint.timeout_s / _LOOKS)
+        return self.samples(golden)
 
     def smoke(self, requests: int = 0) -> SmokeResult:
         """Whether the endpoint serves the version, after it was switched on.
@@ -120,7 +115,9 @@ class EndpointTest:
         before for a while, and that one is ready too.
         """
         server, end = self._server(), self.clock.now() + self.endpoint.timeout_s
-        if self.endpoint.load and (fault := server.load()) is not None:
+        fault = server.load() if self.endpoint.load else None
+        # A large model may be loaded for longer than an answer is waited for: whether it is there shows below.
+        if fault is not None and fault.code is not EndpointFault.SLOW:
             words = sentence("endpoint", "smoke/not-loaded", fault=fault.sentence)
             return self._failed(SmokeReason.ENDPOINT_ABSENT, words)
         while True:
@@ -149,19 +146,14 @@ class EndpointTest:
         return self._failed(SmokeReason.ENDPOINT_ABSENT, words)
 
     def _replies(
-        self,
-        server: InferenceServer,
-        golden: Golden,
-        inputs: Sequence[TensorForm],
-        rows: Iterable[int],
-        versions: list[str],
+        self, server: InferenceServer, golden: Golden, inputs: Sequence[TensorForm], rows: Iterable[int]
     ) -> Iterator[Reply]:
         columns, unanswered, end = _columns(golden), 0, self.clock.now() + self.endpoint.timeout_s
         for row in rows:
             if self.clock.now() > end:
-                yield Reply(row=row, fault=Fault(code=EndpointFault.SLOW))
+                yield Reply(row=row, fault=Fault(code=EndpointFault.SLOW, detail=f"{self.endpoint.timeout_s:g}"))
                 return
-            reply = _reply(server, golden, _body(columns, inputs, row), row, versions)
+            reply = _reply(server, golden, _body(columns, inputs, row), row)
             unanswered = 0 if reply.fault is None or reply.fault.code is EndpointFault.UNSAID else unanswered + 1
             yield reply
             if unanswered >= _MOST_FAULTS:
@@ -173,8 +165,9 @@ class EndpointTest:
             return self._failed(SmokeReason.ENDPOINT_DIFFERS, sentence("endpoint", "smoke/differs", it=found), found)
         if not found.as_judged:
             case = "absent" if found.asked else "unsaid"
-            words = sentence("endpoint", f"smoke/{case}", it=found, fault=found.fault.sentence if found.fault else "")
-            return self._failed(SmokeReason.ENDPOINT_ABSENT, words, found)
+            words = sentence("endpoint", f"smoke/{case}", it=found, fault=found.why)
+            slow = found.fault is not None and found.fault.code is EndpointFault.SLOW
+            return self._failed(SmokeReason.ENDPOINT_SLOW if slow else SmokeReason.ENDPOINT_ABSENT, words, found)
         if limit is not None and (found.p95_ms or 0.0) > limit:
             words = sentence("endpoint", "smoke/slow", it=found, limit=limit)
             return self._failed(SmokeReason.ENDPOINT_SLOW, words, found)
@@ -225,16 +218,13 @@ def _body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: in
         return Fault(code=EndpointFault.OTHER_INPUTS)
 
 
-def _reply(server: InferenceServer, golden: Golden, body: bytes | Fault, row: int, versions: list[str]) -> Reply:
-    """What came of one golden request; `versions` is given the version that the answer says it is of."""
-    heard = body if isinstance(body, Fault) else server.infer(body, str(row))
-    if isinstance(heard, Fault):
-        return Reply(row=row, fault=heard)
-    answer, ms = heard
-    versions.extend(_version(answer))
+def _reply(server: InferenceServer, golden: Golden, body: bytes | Fault, row: int) -> Reply:
+    """What came of one golden request."""
+    received = body if isinstance(body, Fault) else server.infer(body, str(row))
+    if isinstance(received, Fault):
+        return Reply(row=row, fault=received)
+    answer, ms = received
     found = predictions_of(answer, golden)
-    return Reply(row=row, fault=found) if isinstance(found, Fault) else Reply(row=row, predictions=found, ms=ms)
-
-
-def _version(answer: Answer) -> list[str]:
-    return [answer.model_version] if answer.model_version else []
+    if isinstance(found, Fault):
+        return Reply(row=row, fault=found)
+    return Reply(row=row, predictions=found, version=clean(answer.version, _SHOWN), ms=ms)

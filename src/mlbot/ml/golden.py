@@ -160,7 +160,7 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
         "p95_ms": p95,
         "limit_ms": settings.p95_ms,
     }
-    if apart is None or (apart > allowed).any():
+    if apart is None or not (apart <= allowed).all():
         by = "in their form" if difference is None else f"by up to {difference:.3g}"
         limit = f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
         what = f"The predictions differ from the judged ones {by}; allowed is {limit}."
@@ -238,7 +238,7 @@ def columns_of(golden: Golden) -> tuple[GoldenColumn, ...]:
     if golden.table is None:
         return golden.columns
     frame = _frame(golden)
-    return tuple(_column(each, frame[each.name]) for each in features_of(golden))
+    return tuple(_column(each, frame[each.name]) for each in _features(frame))
 
 
 def _packed(rows: pl.DataFrame) -> str:
@@ -258,15 +258,14 @@ def _requests(golden: Golden) -> holdout.HoldoutData:
     return unlabelled(golden, _frame(golden), source="golden requests", digest=digest_of(golden))
 
 
-def features_of(golden: Golden) -> tuple[Feature, ...]:
-    """The features that a version is asked with."""
-    return tuple(Feature(name=name, kind=holdout.kind_of(dtype)) for name, dtype in _frame(golden).schema.items())
-
-
-def gaps_of(golden: Golden) -> frozenset[str]:
-    """The features that are missing in some golden request, so that the version is known to take that."""
+def features_of(golden: Golden) -> tuple[tuple[Feature, ...], frozenset[str]]:
+    """The features that a version is asked with, and those of them that it is known to take missing."""
     frame = _frame(golden)
-    return frozenset(name for name in frame.columns if frame[name].null_count())
+    return _features(frame), frozenset(name for name in frame.columns if frame[name].null_count())
+
+
+def _features(frame: pl.DataFrame) -> tuple[Feature, ...]:
+    return tuple(Feature(name=name, kind=holdout.kind_of(dtype)) for name, dtype in frame.schema.items())
 
 
 def unlabelled(
@@ -276,7 +275,6 @@ def unlabelled(
 
     `decided` is how labels are: `threshold` and `label` of the config.
     """
-    features = tuple(Feature(name=name, kind=holdout.kind_of(dtype)) for name, dtype in frame.schema.items())
     order, rows = golden.order, frame.height
     record = Holdout(
         source=source,
@@ -293,7 +291,7 @@ def unlabelled(
         values=(),
         expected=Expected(
             task=golden.task,
-            features=features,
+            features=_features(frame),
             classes=order,
             declared=golden.declared,
             positive=record.positive if golden.table is not None else None,  # which a predictor's column is named after

@@ -4,36 +4,30 @@ Whoever can ask the model writes them, so all is bounded and nothing is believed
 value of another kind is counted as such, and what a file holds is never repeated.
 """
 
-import gzip
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
 
 from mlbot.data.sketch import Counts, Sketch, SketchKind, Tally
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
+from mlbot.ml.logs import FAULTS, asked_of, is_parquet, lines_of
 from mlbot.ml.sketches import Batch, counted
+from mlbot.protocol.inference import NoTensorError, Tensor, inputs_of, tensors_of
 
 MOST_ROWS = 50_000_000  # of a day
-MOST_LINE = 8 << 20
-MOST_TENSORS = 2_000
-MOST_IN_BODY = 1_000_000  # values of one body
-MOST_ROWS_IN_BODY = 10_000  # so that one request is not a whole day, for whoever sends it
-MOST_DEPTH = 4
+MOST_BYTES = 32 << 30  # of a file, as it is unpacked
 UNREAD = 0.01
 """The share of lines that may be none; a day with more of them was not looked at."""
 _BATCH = 1 << 15
-_GZIP = b"\x1f\x8b"
-_PARQUET = b"PAR1"
 
 Columns = dict[str, list[Any]]
 Floats = npt.NDArray[np.float64]
@@ -92,7 +86,7 @@ def read_requests(files: Sequence[Path], form: LogForm) -> RequestLog:
         try:
             for columns in _tables(file, form, log):
                 _count(columns, form, log)
-        except (PolarsError, PanicException, OSError, EOFError, gzip.BadGzipFile) as error:
+        except FAULTS as error:
             raise NotEvaluatedError(f"a file of the logs cannot be read ({type(error).__name__})") from None
     if log.unread > UNREAD * max(1, log.lines):
         raise NotEvaluatedError(f"{log.unread:,} of {log.lines:,} lines of the logs are no JSON that is a request")
@@ -110,17 +104,10 @@ def _of_all(tally: Tally, rows: int) -> Tally:
 
 def _tables(file: Path, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
     """A file's rows, some at a time: the columns that are looked for, and of answers `_ANSWER`, one or more columns."""
-    with file.open("rb") as stream:
-        head = stream.read(4)
-    if head == _PARQUET:
+    if is_parquet(file):
         yield from _parquet(file, form)
-        return
-    with file.open("rb") as raw:
-        yield from _json(_unpacked(raw, head), form, log)
-
-
-def _unpacked(raw: BinaryIO, head: bytes) -> BinaryIO:
-    return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if head[:2] == _GZIP else raw
+    else:
+        yield from _json(file, form, log)
 
 
 def _parquet(file: Path, form: LogForm) -> Iterator[pl.DataFrame]:
@@ -140,9 +127,9 @@ def _parquet(file: Path, form: LogForm) -> Iterator[pl.DataFrame]:
 _ANSWER, _ID, _ROW = " answer", " id", " row"  # frames strip spaces from names, so no column is called so
 
 
-def _json(stream: BinaryIO, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
+def _json(file: Path, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
     held = _Held(form)
-    for line in _lines(stream):
+    for _, line in lines_of(file, MOST_BYTES):
         log.lines += 1
         if not held.take(line):
             log.unread += 1
@@ -151,17 +138,6 @@ def _json(stream: BinaryIO, form: LogForm, log: RequestLog) -> Iterator[pl.DataF
             held = _Held(form)
     if held.rows:
         yield held.frame()
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The lines that are not blank; of one that is too long a part, which is no JSON."""
-    while line := stream.readline(MOST_LINE + 1):
-        if len(line) > MOST_LINE:
-            while (rest := stream.readline(MOST_LINE)) and not rest.endswith(b"\n"):
-                pass
-            yield b"{"
-        elif line.strip():
-            yield line
 
 
 class _Held:
@@ -177,20 +153,21 @@ class _Held:
 
     def take(self, line: bytes) -> bool:
         """Take a line; False where it is no row and no body."""
+        value = _object(line)
+        if value is None:
+            return False
+        asked = asked_of(value)
         try:
-            value = json.loads(line, parse_constant=lambda _: None, parse_int=_whole)
-        except (ValueError, RecursionError):
+            inputs = inputs_of(asked)
+        except NoTensorError:
             return False
-        if not isinstance(value, dict):
-            return False
-        asked = value.get("request", value)
-        if isinstance(asked, dict) and isinstance(asked.get("inputs"), list):
-            return self._body(value, asked)
-        return self._row(value)
+        return self._row(value, asked) if inputs is None else self._body(value, asked, inputs)
 
-    def _row(self, row: Mapping[str, Any]) -> bool:
+    def _row(self, whole: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
         for name, column in self.columns.items():
-            column.append(row.get(name, _ABSENT))
+            column.append(asked.get(name, _ABSENT))
+        answered = _answered(whole)
+        row = whole if asked is answered else {**asked, **answered, **whole}
         self.ids.append(_id(row.get(self.form.id)) if self.form.id else None)
         has = self.form.prediction is not None and (self.form.prediction in row or "error" in row)
         self.answers.append(row.get(self.form.prediction) if self.form.prediction else None)
@@ -198,14 +175,8 @@ class _Held:
         self.rows += 1
         return True
 
-    def _body(self, whole: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-        try:
-            inputs = tensors_of(asked["inputs"])
-        except _NoTensorError:
-            return False
-        rows = inputs[0].rows if inputs else 0
-        if not 0 < rows <= MOST_ROWS_IN_BODY or any(each.rows != rows for each in inputs):
-            return False
+    def _body(self, whole: Mapping[str, Any], asked: Mapping[str, Any], inputs: Sequence[Tensor]) -> bool:
+        rows = inputs[0].rows
         found = _by_column(inputs, self.form.features)
         for name, column in self.columns.items():
             column.extend(found.get(name, [_ABSENT] * rows))
@@ -226,18 +197,14 @@ class _Held:
         return [name] if rows == 1 else [None if name is None else f"{name}/{row}" for row in range(rows)]
 
     def _answers(self, whole: Mapping[str, Any], rows: int) -> list[Any]:
-        answered = whole.get("response", whole)
-        outputs = answered.get("outputs") if isinstance(answered, dict) else None
         try:
-            tensors = tensors_of(outputs) if isinstance(outputs, list) else []
-        except _NoTensorError:
-            tensors = []
+            tensors = tensors_of(_answered(whole).get("outputs"))
+        except NoTensorError:
+            tensors = ()
         named = [each for each in tensors if self.form.prediction in {None, each.name} and each.rows == rows]
         if not named:
             return [None] * rows
-        width = len(named[0].data) // rows
-        data = named[0].data
-        return data if width == 1 else [data[row * width : (row + 1) * width] for row in range(rows)]
+        return named[0].data if named[0].width == 1 else [*map(named[0].row, range(rows))]
 
     def frame(self) -> pl.DataFrame:
         """The rows as a table."""
@@ -253,6 +220,20 @@ class _Held:
         if self.answered:
             made += _answer_series(self.answers)
         return pl.DataFrame(made)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line, parse_constant=lambda _: None, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _answered(whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer in a line of a log, as `asked_of` is the request."""
+    inner = whole.get("response", whole)
+    return inner if isinstance(inner, dict) else {}
 
 
 class _Absent:
@@ -313,61 +294,11 @@ def _answer_series(answers: list[Any]) -> list[pl.Series]:
     ]
 
 
-# The Open Inference Protocol.
-
-
-class _NoTensorError(Exception):
-    """What is no tensor of the protocol."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """A tensor of a body, flat."""
-
-    name: str
-    rows: int
-    data: list[Any]
-
-
-def tensors_of(given: Sequence[Any]) -> list[Tensor]:
-    """The tensors of a body; raises `_NoTensorError`."""
-    if len(given) > MOST_TENSORS:
-        raise _NoTensorError
-    found = [_tensor(each) for each in given]
-    if sum(len(each.data) for each in found) > MOST_IN_BODY:
-        raise _NoTensorError
-    return found
-
-
-def _tensor(given: Any) -> Tensor:
-    if not isinstance(given, dict):
-        raise _NoTensorError
-    name, shape, data = (given.get(key) for key in ("name", "shape", "data"))
-    if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(data, list) or not shape:
-        raise _NoTensorError
-    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 < each <= MOST_IN_BODY for each in shape):
-        raise _NoTensorError
-    flat = list(_flat(data, MOST_DEPTH))
-    if len(flat) != math.prod(shape):
-        raise _NoTensorError
-    return Tensor(name=name, rows=shape[0], data=flat)
-
-
-def _flat(data: list[Any], depth: int) -> Iterator[Any]:
-    for each in data:
-        if not isinstance(each, list):
-            yield each
-        elif depth <= 1:
-            raise _NoTensorError
-        else:
-            yield from _flat(each, depth - 1)
-
-
 def _by_column(inputs: Sequence[Tensor], features: Sequence[str]) -> Columns:
     """The values of each column: a tensor a column, or one tensor of all features in their order."""
     if len(inputs) == 1 and len(features) > 1 and len(inputs[0].data) == inputs[0].rows * len(features):
         return {name: inputs[0].data[place :: len(features)] for place, name in enumerate(features)}
-    return {each.name: each.data for each in inputs if len(each.data) == each.rows}
+    return {each.name: each.data for each in inputs if each.width == 1}
 
 
 # What the rows come to.
@@ -485,7 +416,10 @@ _STRANGE = 20  # labels of which none is of a request of its day: the two are no
 
 
 def read_labels(files: Sequence[Path], form: LogForm, target: str, answers: Answers) -> Joined:
-    """The labels of a day joined to its answers; of two labels of one request the last counts. Raises as above."""
+    """The labels of a day joined to its answers; of two labels of one request the last counts. Raises as above.
+
+    Where two requests have one id and other answers, nobody knows whose the label is, so it is of neither.
+    """
     parts: list[pl.DataFrame] = []
     rows = 0
     for file in files:
@@ -495,7 +429,7 @@ def read_labels(files: Sequence[Path], form: LogForm, target: str, answers: Answ
                 if rows > MOST_ROWS:
                     raise NotEvaluatedError(f"the labels of one day are more than {MOST_ROWS:,}")
                 parts.append(part)
-        except (PolarsError, PanicException, OSError, EOFError, gzip.BadGzipFile) as error:
+        except FAULTS as error:
             raise NotEvaluatedError(f"a file of the labels cannot be read ({type(error).__name__})") from None
     labels = pl.concat(parts).drop_nulls() if parts else pl.DataFrame()
     if labels.is_empty() and (rows or not parts):
@@ -503,38 +437,32 @@ def read_labels(files: Sequence[Path], form: LogForm, target: str, answers: Answ
     if not answers.ids:
         return Joined(truth=pl.Series([], dtype=pl.String), values=np.zeros((0, 1)))
     known = labels.with_columns(id=pl.col("id").hash()).unique("id", keep="last", maintain_order=True)
-    asked = pl.DataFrame({"id": pl.concat(answers.ids)}).with_row_index("place").unique("id", keep="first")
+    values = np.concatenate(answers.values)
+    asked = pl.DataFrame({"id": pl.concat(answers.ids), "answer": pl.DataFrame(values).hash_rows()})
+    asked = asked.with_row_index("place").unique(["id", "answer"], keep="first").unique("id", keep="none")
     both = asked.join(known, on="id", how="inner").sort("place")
     if both.is_empty() and known.height >= _STRANGE:
         raise NotEvaluatedError(f"none of {known.height:,} labels has the {form.id} of a request of that day")
-    values = np.concatenate(answers.values)
     return Joined(truth=both["truth"], values=values[both["place"].to_numpy()])
 
 
 def _label_tables(file: Path, id_: str, target: str) -> Iterator[pl.DataFrame]:
-    with file.open("rb") as stream:
-        head = stream.read(4)
-    if head == _PARQUET:
+    if is_parquet(file):
         table = pl.scan_parquet(file, glob=False)
         if {id_, target} <= set(table.collect_schema().names()):
             cast_ = pl.col(id_, target).cast(pl.String, strict=False)
             named = table.select(cast_).select(pl.col(id_).alias("id"), pl.col(target).alias("truth"))
             yield from named.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True)
         return
-    with file.open("rb") as raw:
-        yield from _label_lines(_unpacked(raw, head), id_, target)
+    yield from _label_lines(file, id_, target)
 
 
-def _label_lines(stream: BinaryIO, id_: str, target: str) -> Iterator[pl.DataFrame]:
+def _label_lines(file: Path, id_: str, target: str) -> Iterator[pl.DataFrame]:
     rows: list[tuple[str | None, str | None]] = []
     lines = unread = 0
-    for line in _lines(stream):
+    for _, line in lines_of(file, MOST_BYTES):
         lines += 1
-        try:
-            value = json.loads(line, parse_constant=lambda _: None, parse_int=_whole)
-        except (ValueError, RecursionError):
-            value = None
-        if isinstance(value, dict):
+        if (value := _object(line)) is not None:
             rows.append((_id(value.get(id_)), _text(value.get(target))))
         else:
             unread += 1

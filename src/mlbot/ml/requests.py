@@ -7,30 +7,29 @@ no use is left out and counted, so that no single request keeps the others from 
 import io
 import math
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from statistics import median_low
+from typing import Any
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
 
 from mlbot.errors import NotEvaluatedError
 from mlbot.lib.untrusted_json import HostileJsonError, load
+from mlbot.ml.logs import FAULTS, MOST_LINE, asked_of, is_parquet, lines_of
 from mlbot.ml.protocol import Feature, Kind
+from mlbot.protocol.inference import NoTensorError, Tensor, inputs_of
 
 MOST_BYTES = 1 << 30
-"""The longest file that is read."""
-_MOST_KEPT = 64 << 20
-_LONGEST_LINE = 1 << 20
+"""The longest file that is read, as it is unpacked."""
+_MOST_HELD = 64 << 20
 _MOST_PARQUET = 256 << 20
 _MOST_DEPTH = 12
-_MOST_ROWS = 10_000
-"""Rows of one body."""
-_PARQUET = b"PAR1"
-_NO_JSON = b"\xff"
 _BODY = "request"
-"""Where a log has a body beside other things, such as the time and the answer."""
+"""The column of Parquet with bodies, where there is one."""
+_TIMES = 10
+"""Of one request at most so many times the rows count that half of the requests have: no body is the whole replay."""
 _LARGEST = 3.4028234663852886e38
 _WIDEST = 1 << 63
 
@@ -55,148 +54,100 @@ class Recorded:
     unreadable: int = 0  # lines that are no request
 
 
+_Bodies = deque[tuple[Request, ...]]
+
+
 def read_requests(files: Sequence[Path], most: int) -> Recorded:
-    """The last requests of a log's files in their order, at most so many.
+    """The last requests of a log's files in their order, at most so many rows; of a long body only some.
 
     Raises:
         NotEvaluatedError: a file cannot be read or is too large, or there is no request.
     """
-    found: deque[Request] = deque()
+    found: _Bodies = deque()
     unreadable = 0
     for place, file in reversed(list(enumerate(files, start=1))):
         if len(found) < most:
-            one = _read(file, most - len(found))
+            bodies, skipped = _read(file, most - len(found))
             name = f"{place}:" if len(files) > 1 else ""
-            found.extendleft(replace(each, line=f"{name}{each.line}") for each in reversed(one.requests))
-            unreadable += one.unreadable
+            found.extendleft(tuple(replace(row, line=f"{name}{row.line}") for row in rows) for rows in reversed(bodies))
+            unreadable += skipped
     if not found:
         raise NotEvaluatedError(
             "there is no request in the log",
             hint="A line is a body of the protocol, or an object with a value a column.",
         )
-    return Recorded(requests=tuple(found), unreadable=unreadable)
+    longest = _TIMES * median_low(map(len, found))
+    rows = [row for body in found for row in _spread(body, longest)]
+    return Recorded(requests=tuple(rows[-most:]), unreadable=unreadable)
 
 
-def _read(file: Path, most: int) -> Recorded:
+def _spread(body: tuple[Request, ...], most: int) -> Iterable[Request]:
+    """Rows of a body, evenly spaced where they are more than may be."""
+    return body if len(body) <= most else (body[at * len(body) // most] for at in range(most))
+
+
+def _read(file: Path, most: int) -> tuple[_Bodies, int]:
+    """The last bodies of a file, and how many lines are none."""
     try:
-        with file.open("rb") as stream:
-            head = stream.read(len(_PARQUET))
-            return _parquet(head, stream, most) if head == _PARQUET else _lines(head, stream, most)
-    except (PolarsError, PanicException, OSError) as error:
-        raise _unreadable(type(error).__name__) from None
+        return _parquet(file, most) if is_parquet(file) else _parsed(_last(file, most))
+    except FAULTS as error:
+        raise NotEvaluatedError(f"the log of requests cannot be read ({type(error).__name__})") from None
 
 
-def _unreadable(why: str) -> NotEvaluatedError:
-    return NotEvaluatedError(f"the log of requests cannot be read ({why})")
-
-
-def _too_long(most: int) -> NotEvaluatedError:
-    hint = "Keep fewer of them there: a day is enough."
-    return NotEvaluatedError(f"the log of requests has more than {most:,} bytes", hint=hint)
-
-
-def _lines(head: bytes, stream: BinaryIO, most: int) -> Recorded:
+def _last(file: Path, most: int) -> Collection[tuple[int, bytes]]:
     """The last lines; of those before only how many they were."""
-    kept: deque[tuple[int, bytes]] = deque()
+    found: deque[tuple[int, bytes]] = deque()
     size = 0
-    for number, line in enumerate(_each(head, stream), start=1):
-        if line.strip():
-            kept.append((number, line))
-            size += len(line)
-        while len(kept) > most or size > _MOST_KEPT:
-            size -= len(kept.popleft()[1])
-    return _parsed(kept, most)
+    for number, line in lines_of(file, MOST_BYTES):
+        found.append((number, line))
+        size += len(line)
+        while len(found) > most or size > _MOST_HELD:
+            size -= len(found.popleft()[1])
+    return found
 
 
-def _each(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    """Lines; of one that is too long something that is not JSON."""
-    rest, read = head, len(head)
-    while chunk := stream.read(_LONGEST_LINE):
-        read += len(chunk)
-        if read > MOST_BYTES:
-            raise _too_long(MOST_BYTES)
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-        rest = rest if len(rest) <= _LONGEST_LINE else _NO_JSON
-    if rest:
-        yield rest
-
-
-def _parsed(lines: Collection[tuple[int, bytes]], most: int) -> Recorded:
-    found: deque[Request] = deque(maxlen=most)
-    unreadable = 0
+def _parsed(lines: Collection[tuple[int, bytes]]) -> tuple[_Bodies, int]:
+    found: _Bodies = deque()
     for number, line in lines:
         try:
-            rows = _rows(number, load(line, "A line", most_bytes=_LONGEST_LINE, most_depth=_MOST_DEPTH))
-        except HostileJsonError:
-            rows = ()
-        found.extend(rows)
-        unreadable += not rows
-    return Recorded(requests=tuple(found), unreadable=unreadable)
+            rows = _rows(str(number), load(line, "A line", most_bytes=MOST_LINE, most_depth=_MOST_DEPTH))
+        except (HostileJsonError, NoTensorError):
+            continue
+        if rows:
+            found.append(rows)
+    return found, len(lines) - len(found)
 
 
-def _rows(number: int, value: Any) -> tuple[Request, ...]:
-    """The rows of one line; none where it is no request."""
-    if isinstance(value, dict) and isinstance(value.get(_BODY), dict):
-        value = value[_BODY]
-    if not isinstance(value, dict):
+def _rows(line: str, value: Any) -> tuple[Request, ...]:
+    """The rows of one line; none where it is no request. Raises `NoTensorError` for a body that no server takes."""
+    asked = asked_of(value) if isinstance(value, dict) else {}
+    tensors = inputs_of(asked)
+    if tensors is None:
+        return (Request(line=line, values=asked),) if asked else ()
+    if any(len(each.shape) > 2 for each in tensors):
         return ()
-    inputs = value.get("inputs")
-    if not isinstance(inputs, list):
-        return (Request(line=str(number), values=value),) if value else ()
-    tensors = [_tensor(each) for each in inputs[:_MOST_ROWS]]
-    known = [each for each in tensors if each is not None]
-    if not known or len(known) != len(inputs) or len({each.rows for each in known}) != 1:
-        return ()
-    if len(known) == 1 and known[0].width > 1:
-        (matrix,) = known
-        return tuple(Request(line=str(number), values={}, matrix=matrix.row(at)) for at in range(matrix.rows))
-    return tuple(
-        Request(line=str(number), values={each.name: each.row(at)[0] for each in known if each.width == 1})
-        for at in range(known[0].rows)
-    )
+    if len(tensors) == 1 and tensors[0].width > 1:
+        return tuple(Request(line=line, values={}, matrix=tensors[0].row(at)) for at in range(tensors[0].rows))
+    single = [each for each in tensors if each.width == 1]
+    return tuple(Request(line=line, values=_row(single, at)) for at in range(tensors[0].rows))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Tensor:
-    name: str
-    rows: int
-    width: int
-    data: Sequence[Any]
-
-    def row(self, at: int) -> Sequence[Any]:
-        return self.data[at * self.width : (at + 1) * self.width]
+def _row(tensors: Sequence[Tensor], at: int) -> Mapping[str, Any]:
+    return {each.name: each.data[at] for each in tensors}
 
 
-def _tensor(value: Any) -> _Tensor | None:
-    if not isinstance(value, dict):
-        return None
-    name, shape, data = (value.get(key) for key in ("name", "shape", "data"))
-    if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(data, list):
-        return None
-    if not 1 <= len(shape) <= 2 or any(type(each) is not int or each < 1 for each in shape):
-        return None
-    width = shape[1] if len(shape) == 2 else 1
-    flat = [each for row in data for each in (row if isinstance(row, list) else [row])]
-    if shape[0] > _MOST_ROWS or shape[0] * width != len(flat):
-        return None
-    return _Tensor(name=name, rows=shape[0], width=width, data=flat)
-
-
-def _parquet(head: bytes, stream: BinaryIO, most: int) -> Recorded:
-    content = head + stream.read(_MOST_PARQUET)
-    if len(content) > _MOST_PARQUET:
-        raise _too_long(_MOST_PARQUET)
-    frame = pl.scan_parquet(io.BytesIO(content))
+def _parquet(file: Path, most: int) -> tuple[_Bodies, int]:
+    if file.stat().st_size > _MOST_PARQUET:
+        hint = "Keep fewer of them there: a day is enough."
+        raise NotEvaluatedError(f"the log of requests has more than {_MOST_PARQUET:,} bytes", hint=hint)
+    frame = pl.scan_parquet(io.BytesIO(file.read_bytes()))
     rows = int(frame.select(pl.len()).collect().item())
     last = frame.tail(most).collect()
     first = rows - last.height + 1
     if last.schema.get(_BODY) == pl.String():
-        lines = [(first + at, (text or "").encode()) for at, text in enumerate(last[_BODY].to_list())]
-        return _parsed(lines, most)
-    return Recorded(
-        requests=tuple(Request(line=str(first + at), values=row) for at, row in enumerate(last.iter_rows(named=True)))
-    )
+        return _parsed([(first + at, (text or "").encode()) for at, text in enumerate(last[_BODY].to_list())])
+    found = ((Request(line=str(first + at), values=row),) for at, row in enumerate(last.iter_rows(named=True)))
+    return deque(found), 0
 
 
 # Requests as the features of a model.

@@ -17,7 +17,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import digest
 from mlbot.ml.answers import Floats
-from mlbot.ml.golden import Ask, features_of, gaps_of, unlabelled
+from mlbot.ml.golden import Ask, features_of, unlabelled
 from mlbot.ml.protocol import Feature
 from mlbot.ml.requests import Recorded, Request, columns_there, fitted, frame_of
 from mlbot.ml.scoring import Limits, Scored, score
@@ -80,8 +80,8 @@ class _Side:
 
     @classmethod
     def of(cls, version: Version, requests: Sequence[Request]) -> "_Side":
-        golden = version.golden
-        return cls(version=version, features=columns_there(requests, features_of(golden)), gaps=gaps_of(golden))
+        features, gaps = features_of(version.golden)
+        return cls(version=version, features=columns_there(requests, features), gaps=gaps)
 
     def fitted(self, request: Request) -> tuple[Any, ...] | None:
         return fitted(request, self.features, self.gaps)

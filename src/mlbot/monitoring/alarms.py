@@ -17,7 +17,7 @@ from mlbot.lib.templates import fill, phrase
 from mlbot.lib.tree import is_url
 from mlbot.lib.version import name_of
 from mlbot.monitoring.fold import health_of, version_on
-from mlbot.monitoring.health import Health, State, Why
+from mlbot.monitoring.health import Code, Health, State, Why
 from mlbot.monitoring.words import amount_text, effect_text, subject_text, what_text, why_text
 from mlbot.protocol.inference import ControlSamples
 from mlbot.protocol.marker import AlarmStamp, in_marker
@@ -100,7 +100,7 @@ class Watched(Record):
     days: tuple[Health, ...]
     since: Date | None = None  # the first day of the alarm that goes on
     silent: Date | None = None  # the first day in a row that could not be looked at
-    wrong: Date | None = None  # when the version went live whose endpoint does not answer as judged
+    wrong: Date | None = None  # when the version went live whose endpoint does not answer as judged, or not at all
     follow: Follow
     labels: bool  # whether labels are logged
 
@@ -133,7 +133,7 @@ class Watched(Record):
             days=tuple(each for each in days if each.version is not None) or (days[-1],),
             since=looked[-days[-1].alarm_days] if days[-1].alarm_days else None,
             silent=_silent_since(entries, days[-1], looked),
-            wrong=_live_since(entries, days[-1]) if control is not None and not control.as_judged else None,
+            wrong=_live_since(entries, days[-1]) if _is_wrong(days[-1]) else None,
             follow=model.monitor.alarms,
             labels=model.monitor.labels is not None,
         )
@@ -169,13 +169,19 @@ class Watched(Record):
     @property
     def is_due(self) -> bool:
         """Whether a change is to be proposed."""
-        return self.follow.then != "none" and self.now.state is State.ALARM and self.now.alarm_days >= self.follow.days
+        drifts = self.now.state is State.ALARM and not self.now.is_of_endpoint_alone
+        return self.follow.then != "none" and drifts and self.now.alarm_days >= self.follow.days
 
     @property
     def stamp(self) -> AlarmStamp:
         """Which day and which alarm it is."""
         since = self.since or (self.silent if self.is_silent else None) or self.wrong
         return AlarmStamp(version=self.now.version or "none", since=since, day=self.now.day)
+
+
+def _is_wrong(now: Health) -> bool:
+    """Whether the endpoint raises an alarm."""
+    return any(each.code in {Code.CONTROL, Code.ABSENT} for each in now.findings)
 
 
 def _looked_at(entries: Sequence[Entry], now: Health) -> list[Date]:

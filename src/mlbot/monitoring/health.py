@@ -41,7 +41,8 @@ class Code(StrEnum):
     VOLUME = "volume"
     ERRORS = "errors"
     METRIC = "metric"  # a live metric is worse
-    CONTROL = "control"  # the endpoint answers golden requests otherwise than judged, or not at all
+    CONTROL = "control"  # the endpoint answers golden requests otherwise than judged
+    ABSENT = "absent"  # or not at all
 
 
 class Part(StrEnum):
@@ -60,7 +61,7 @@ class Finding(Record):
     code: Code
     part: Part
     column: str  # or the metric; empty for volume and errors
-    value: str = ""  # of shares: the category, or which range of numbers
+    value: str = ""  # of shares: the category, or which range of numbers; of requests without an answer why
     effect: float  # how far it is off, in standard deviations, as Cohen's h, or in the metric's unit
     limit: float  # how far it may be
     before: float | None = None  # a share, a metric, a number of requests: on the days before, or of the reference
@@ -97,20 +98,29 @@ class Health(Record):
 
         It counts for no day of alarm: training again would change nothing about it.
         """
-        wrong = found.different + found.missing
-        if not wrong:
-            return self
-        share = wrong / found.asked
-        finding = Finding(
-            code=Code.CONTROL,
-            part=Part.SERVICE,
-            column="",
-            effect=share,
-            limit=0.0,
-            before=0.0,
-            now=share,
-            since=today,
-            noticed=today,
-            against="reference",
+        counted = ((Code.CONTROL, found.different, ""), (Code.ABSENT, found.missing, found.why))
+        findings = tuple(
+            Finding(
+                code=code,
+                part=Part.SERVICE,
+                column="",
+                value=why,
+                effect=count / found.asked,
+                limit=0.0,
+                before=0.0,
+                now=count / found.asked,
+                since=today,
+                noticed=today,
+                against="reference",
+            )
+            for code, count, why in counted
+            if count
         )
-        return self.model_copy(update={"state": State.ALARM, "findings": (finding, *self.findings)})
+        if not findings:
+            return self
+        return self.model_copy(update={"state": State.ALARM, "findings": (*findings, *self.findings)})
+
+    @property
+    def is_of_endpoint_alone(self) -> bool:
+        """Whether it alarms by what its endpoint answers, and its requests do not, or were not looked at."""
+        return self.state is State.ALARM and (self.why is not None or not self.alarm_days)

@@ -72,7 +72,7 @@ def why_text(health: Health) -> str:
 
 def what_text(finding: Finding) -> str:
     """What a finding says, in a few words; escaped for a terminal alone."""
-    shown = finding.model_copy(update={"value": clean(finding.value, 40)})
+    shown = finding.model_copy(update={"value": clean(finding.value, 200 if finding.code is Code.ABSENT else 40)})
     return sentence("monitoring", f"code/{finding.code}", finding=shown)
 
 
@@ -105,7 +105,7 @@ def effect_text(code: Code, value: float) -> str:
             return f"{value:+.4f}"
         case Code.VOLUME:
             return f"\N{MULTIPLICATION SIGN} {math.exp(value):.2f}"
-        case Code.CONTROL:
+        case Code.CONTROL | Code.ABSENT:
             return figures.percent(value)
         case _:
             return f"{value:+.2f} h"

@@ -6,7 +6,8 @@ is a stranger's: numbers and names are taken from it where they are of the form 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -58,9 +59,9 @@ class Fault(Record):
 
 
 class _Received(BaseModel):
-    """What a server sent: frozen, strict, and with fields beside those that count."""
+    """What a server says of itself or a model: frozen, and with fields beside those that count."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 _Text = Annotated[str, Field(max_length=1000)]
@@ -96,22 +97,117 @@ class ModelMetadata(_Received):
     inputs: Annotated[tuple[TensorForm, ...], Field(max_length=10_000)] | None = None
 
 
-class OutputTensor(_Received):
-    """One output of an answer."""
+# The bodies of requests and answers: logs, recorded requests and an endpoint's answers are read here alone.
 
-    name: _Text
+MOST_TENSORS = 2_000
+MOST_VALUES = 1_000_000  # of one body
+MOST_ROWS = 10_000  # of one body, so that one request is not a whole day, for whoever sends it
+_MOST_DIMENSIONS = 4
+
+
+class NoTensorError(Exception):
+    """What is no tensor of the protocol."""
+
+
+class OtherShapeError(NoTensorError):
+    """A tensor that does not hold what its shape says, or too much."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """A tensor of a body; its values are flat, row by row."""
+
+    name: str
+    datatype: str
     shape: tuple[int, ...]
-    datatype: Annotated[str, Field(max_length=40)]
-    data: tuple[Any, ...]
+    data: list[Any]
+
+    @property
+    def rows(self) -> int:
+        """The first dimension."""
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        """How many values a row has."""
+        return len(self.data) // self.rows
+
+    def row(self, at: int) -> list[Any]:
+        """The values of a row."""
+        return self.data[at * self.width : (at + 1) * self.width]
 
 
-class Answer(_Received):
+def tensors_of(given: object) -> tuple[Tensor, ...]:
+    """The `inputs` or `outputs` of a body, from its JSON; raises `NoTensorError`."""
+    if not isinstance(given, list) or len(given) > MOST_TENSORS:
+        raise NoTensorError
+    found = tuple(map(_tensor, given))
+    if sum(len(each.data) for each in found) > MOST_VALUES:
+        raise OtherShapeError
+    return found
+
+
+def _tensor(given: object) -> Tensor:
+    if not isinstance(given, dict):
+        raise NoTensorError
+    name, datatype, shape, data = (given.get(key) for key in ("name", "datatype", "shape", "data"))
+    if not isinstance(name, str) or not isinstance(shape, list) or not isinstance(data, list):
+        raise NoTensorError
+    if any(type(each) is not int for each in shape):
+        raise NoTensorError
+    if not 1 <= len(shape) <= _MOST_DIMENSIONS or any(not 0 < each <= MOST_VALUES for each in shape):
+        raise OtherShapeError
+    flat = list(_flat(data, _MOST_DIMENSIONS))
+    if len(flat) != math.prod(shape):
+        raise OtherShapeError
+    return Tensor(name=name, datatype=datatype if isinstance(datatype, str) else "", shape=tuple(shape), data=flat)
+
+
+def _flat(data: list[Any], depth: int) -> Iterator[Any]:
+    for each in data:
+        if not isinstance(each, list):
+            yield each
+        elif depth <= 1:
+            raise OtherShapeError
+        else:
+            yield from _flat(each, depth - 1)
+
+
+def inputs_of(asked: object) -> tuple[Tensor, ...] | None:
+    """The inputs of a logged request, all of as many rows; None where it is no body of the protocol.
+
+    Raises `NoTensorError` where it is one that no server takes, or one of too many rows.
+    """
+    if not isinstance(asked, dict) or not isinstance(asked.get("inputs"), list):
+        return None
+    found = tensors_of(asked["inputs"])
+    if len({each.rows for each in found}) != 1 or found[0].rows > MOST_ROWS:
+        raise OtherShapeError
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
     """A server's answer to a request."""
 
-    model_name: _Text
-    model_version: _Text | None = None
-    id: _Text | None = None
-    outputs: Annotated[tuple[OutputTensor, ...], Field(max_length=1000)]
+    model: str | None  # the specification's own example says none
+    version: str
+    id: str | None
+    outputs: tuple[Tensor, ...]
+
+
+def answer_of(given: object) -> Answer | Fault:
+    """A server's answer, from its JSON; or what is wrong with it."""
+    fields = given if isinstance(given, dict) else {}
+    model, version, id_ = (fields.get(key) for key in ("model_name", "model_version", "id"))
+    if any(not isinstance(each, str | None) for each in (model, version, id_)):
+        return Fault(code=EndpointFault.NO_MODEL)
+    try:
+        return Answer(model=model, version=version or "", id=id_, outputs=tensors_of(fields.get("outputs")))
+    except OtherShapeError:
+        return Fault(code=EndpointFault.OTHER_SHAPE)
+    except NoTensorError:
+        return Fault(code=EndpointFault.NO_MODEL)
 
 
 class ControlSamples(Record):
@@ -139,6 +235,11 @@ class ControlSamples(Record):
         return self.requests - self.unsaid
 
     @property
+    def why(self) -> str:
+        """Why the first of those without an answer has none, in words."""
+        return self.fault.sentence if self.fault else ""
+
+    @property
     def as_judged(self) -> bool:
         """Whether every golden request that could be asked was answered as judged, and at least one was."""
         return self.equal > 0 and not self.different and not self.missing
@@ -146,9 +247,9 @@ class ControlSamples(Record):
 
 # From golden requests to a server's inputs.
 
-_LARGEST_FP32 = 3.4028234663852886e38
-_FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
-_WHOLE = frozenset(f"{kind}{bits}" for kind in ("INT", "UINT") for bits in (8, 16, 32, 64))
+_LARGEST = {"FP16": 65504.0, "BF16": 3.3895313892515355e38, "FP32": 3.4028234663852886e38, "FP64": math.inf}
+_WHOLE = {f"UINT{bits}": (0, 1 << bits) for bits in (8, 16, 32, 64)}
+_WHOLE |= {f"INT{bits}": (-1 << bits - 1, 1 << bits - 1) for bits in (8, 16, 32, 64)}
 _BY_KIND = {"float": "FP32", "integer": "INT64", "boolean": "BOOL", "text": "BYTES"}
 
 
@@ -183,7 +284,7 @@ def _is_matrix(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm]) ->
 
 def _matrix(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> list[dict[str, Any]]:
     (form,) = inputs
-    values = [_said(each.values[row], form.datatype) for each in columns]
+    values = [_element(each.values[row], form.datatype) for each in columns]
     return [{"name": form.name, "shape": [1, len(values)], "datatype": form.datatype, "data": values}]
 
 
@@ -197,30 +298,29 @@ def _by_column(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], ro
             "name": form.name,
             "shape": [1] if len(form.shape) == 1 else [1, 1],
             "datatype": form.datatype,
-            "data": [_said(by_name[form.name].values[row], form.datatype)],
+            "data": [_element(by_name[form.name].values[row], form.datatype)],
         }
         for form in forms
     ]
 
 
-def _said(value: Value, datatype: str) -> bool | int | float | str:
+def _element(value: Value, datatype: str) -> bool | int | float | str:
     """A value as an element of a tensor."""
-    if isinstance(value, str) and value not in INFINITE:
-        if datatype == "BYTES":
-            return value
-        raise OtherInputsError
-    number = INFINITE.get(value) if isinstance(value, str) else value
-    if datatype == "BYTES" and isinstance(value, str):  # a text that is called like an infinite number
+    if datatype == "BYTES" and isinstance(value, str):  # also a text that is called like an infinite number
         return value
+    if isinstance(value, str) and value not in INFINITE:
+        raise OtherInputsError
+    number = INFINITE[value] if isinstance(value, str) else value
     if number is None or not math.isfinite(number):
         raise UnsaidError
     if datatype == "BOOL" and isinstance(number, bool):
         return number
-    if datatype in _FLOATS:
-        if datatype != "FP64" and abs(number) > _LARGEST_FP32:
+    if datatype in _LARGEST:
+        if abs(number) > _LARGEST[datatype]:
             raise UnsaidError
         return float(number)
-    if datatype in _WHOLE and number == int(number):
+    low, beyond = _WHOLE.get(datatype, (0, 0))
+    if number == int(number) and low <= number < beyond:
         return int(number)
     raise OtherInputsError
 
@@ -229,6 +329,7 @@ def _said(value: Value, datatype: str) -> bool | int | float | str:
 
 _PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
 _PROBABILITY_NAMES_OF_RUNTIMES = frozenset({"predict_proba"})  # what MLServer's own runtimes call it
+_FARTHEST = 1e300
 _LABEL_NAMES = frozenset({"label", "labels", "output_label", "predict", "class", "classes", "predicted_label"})
 
 
@@ -242,7 +343,7 @@ def predictions_of(answer: Answer, golden: Golden) -> tuple[float, ...] | Fault:
     return Fault(code=EndpointFault.OTHER_SHAPE) if found is None else found
 
 
-def _predicting(answer: Answer, task: Task) -> OutputTensor | None:
+def _predicting(answer: Answer, task: Task) -> Tensor | None:
     """The output with the predictions: chosen as of an ONNX file."""
     tensors = [each for each in answer.outputs if each.datatype.startswith(("FP", "BF"))]
     names = _PROBABILITY_NAMES | _PROBABILITY_NAMES_OF_RUNTIMES
@@ -255,29 +356,22 @@ def _predicting(answer: Answer, task: Task) -> OutputTensor | None:
     return tensors[0] if len(tensors) == 1 else None
 
 
-def _numbers(tensor: OutputTensor) -> tuple[float, ...] | None:
+def _numbers(tensor: Tensor) -> tuple[float, ...] | None:
     """The numbers of a tensor of one row; None where it is of another shape, or holds something else."""
-    flat = _flat(tensor.data)
-    shape = tensor.shape
-    if not 1 <= len(shape) <= 2 or shape[0] != 1 or math.prod(shape) != len(flat):
+    if len(tensor.shape) > 2 or tensor.rows != 1:
         return None
-    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in flat):
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in tensor.data):
         return None
     try:
-        numbers = tuple(map(float, flat))
+        numbers = tuple(map(float, tensor.data))
     except OverflowError:
         return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+    return numbers if _are_measurable(numbers) else None
 
 
-def _flat(data: Sequence[Any]) -> list[Any]:
-    found: list[Any] = []
-    for each in data:
-        if isinstance(each, list | tuple):
-            found += _flat(each)
-        else:
-            found.append(each)
-    return found
+def _are_measurable(numbers: Sequence[float]) -> bool:
+    """Whether the distance of each to a prediction is a number; of NaN and infinity it is none."""
+    return all(abs(each) <= _FARTHEST for each in numbers)
 
 
 def _in_order(values: tuple[float, ...], golden: Golden) -> tuple[float, ...] | None:
@@ -289,11 +383,12 @@ def _in_order(values: tuple[float, ...], golden: Golden) -> tuple[float, ...] | 
         fits = len(values) == len(labels) == 2 and golden.classes[1] in labels
         return (values[labels.index(golden.classes[1])],) if fits else None
     if golden.task is Task.MULTICLASS:
-        if len(values) != len(labels) or not sum(values):
-            return None
         whole = sum(values)  # as judged: each row sums to one
-        by_label = dict(zip(labels, values, strict=True))
-        return tuple(by_label.get(label, 0.0) / whole for label in golden.classes)
+        if len(values) != len(labels) or not whole:
+            return None
+        by_label = {label: value / whole for label, value in zip(labels, values, strict=True)}
+        found = tuple(by_label.get(label, 0.0) for label in golden.classes)
+        return found if _are_measurable(found) else None
     return values if len(values) == wanted else None
 
 
@@ -305,11 +400,12 @@ class Reply(Record):
 
     row: Count
     predictions: tuple[float, ...] = ()
+    version: str = ""  # of the model, as the server says it
     ms: NonNegative = 0.0
     fault: Fault | None = None
 
 
-def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "", version: str = "") -> ControlSamples:
+def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "") -> ControlSamples:
     """Control samples from the replies to golden requests; a request without a reply is missing.
 
     A request that was asked several times is equal only where every reply was.
@@ -338,7 +434,7 @@ def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "", ve
         p50_ms=_quantile(times, 0.5),
         p95_ms=_quantile(times, 0.95),
         server=server,
-        version=version,
+        version=next((each.version for each in replies if each.version), ""),
     )
 
 

@@ -7,7 +7,7 @@ alone.
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -30,6 +30,7 @@ from mlbot.protocol.inference import (
     ModelMetadata,
     Readiness,
     ServerMetadata,
+    answer_of,
 )
 from mlbot.storage.target_files import number_of
 
@@ -47,7 +48,7 @@ _R = TypeVar("_R", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Heard:
+class _Received:
     """A whole answer with a status that says that all is well."""
 
     body: bytes
@@ -110,19 +111,22 @@ class InferenceServer:
     def metadata(self) -> ModelMetadata | Fault:
         """What the server says of the model."""
         found = self._read(self._ask("GET", self._path), ModelMetadata)
-        if isinstance(found, ModelMetadata) and found.name != self.model:
+        if not isinstance(found, Fault) and found.name != self.model:
             return Fault(code=EndpointFault.OTHER_MODEL, detail=clean(found.name, _SHOWN))
         return found
 
     def infer(self, body: bytes, identity: str) -> tuple[Answer, float] | Fault:
         """The answer to an inference request, and the milliseconds that it took; `identity` is the request's `id`."""
-        heard = self._ask("POST", f"{self._path}/infer", body)
-        found = self._read(heard, Answer)
-        if isinstance(found, Fault) or isinstance(heard, Fault):
-            return found if isinstance(found, Fault) else Fault(code=EndpointFault.NO_MODEL)
-        if found.model_name != self.model or found.id not in {None, identity}:
-            return Fault(code=EndpointFault.OTHER_MODEL, detail=clean(found.model_name, _SHOWN))
-        return found, heard.seconds * 1000
+        received = self._ask("POST", f"{self._path}/infer", body)
+        if isinstance(received, Fault):
+            return received
+        value = _json(received.body)
+        found = value if isinstance(value, Fault) else answer_of(value)
+        if isinstance(found, Fault):
+            return found
+        if found.model not in {None, self.model} or found.id not in {None, "", identity}:
+            return Fault(code=EndpointFault.OTHER_MODEL, detail=clean(found.model or "", _SHOWN))
+        return found, received.seconds * 1000
 
     def load(self) -> Fault | None:
         """Have the server load the model, or load it anew (the model repository extension)."""
@@ -137,47 +141,40 @@ class InferenceServer:
         version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
         return f"/v2/models/{quote(self.model, safe='')}{version}"
 
-    @staticmethod
-    def _unready(heard: _Heard | Fault) -> Fault | None:
+    def _unready(self, received: _Received | Fault) -> Fault | None:
         """Why it is not ready. The status says it; a body, which hardly any server sends, may take it back."""
-        if isinstance(heard, Fault):
-            return heard
-        try:
-            said = Readiness.model_validate_json(heard.body, strict=True)
-        except ValidationError:
-            return None
-        return None if said.ready and said.live else Fault(code=EndpointFault.NOT_READY)
+        if isinstance(received, Fault):
+            return received
+        found = self._read(received, Readiness)
+        ready = isinstance(found, Fault) or (found.ready and found.live)
+        return None if ready else Fault(code=EndpointFault.NOT_READY)
 
     @staticmethod
-    def _fault(heard: _Heard | Fault) -> Fault | None:
-        return heard if isinstance(heard, Fault) else None
+    def _fault(received: _Received | Fault) -> Fault | None:
+        return received if isinstance(received, Fault) else None
 
     @staticmethod
-    def _read(heard: _Heard | Fault, kind: type[_R]) -> _R | Fault:
-        if isinstance(heard, Fault):
-            return heard
+    def _read(received: _Received | Fault, kind: type[_R]) -> _R | Fault:
+        value = received if isinstance(received, Fault) else _json(received.body)
+        if isinstance(value, Fault):
+            return value
         try:
-            load(heard.body, "The answer", most_bytes=MOST_BYTES, most_depth=MOST_DEPTH)
-            return kind.model_validate_json(heard.body, strict=True)
-        except HostileJsonError:
-            return Fault(code=EndpointFault.NOT_JSON)
+            return kind.model_validate(value)
         except ValidationError:
             return Fault(code=EndpointFault.NO_MODEL)
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> _Heard | Fault:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> _Received | Fault:
         """Send a request in a thread of its own: no timeout of a socket ends headers that drip in letter by letter."""
         if self.missing_token:
             return Fault(code=EndpointFault.NO_TOKEN, detail=self.missing_token)
-        replies: SimpleQueue[_Heard | Fault] = SimpleQueue()
-        session, token = self._opened(), self.token
-        address, longest = f"{self.url}{path}", self.longest_s
-        ask: Callable[[], None] = lambda: replies.put(_sent(session, method, address, body, token, longest))  # noqa: E731 - named for its thread
-        Thread(target=ask, daemon=True, name="mlbot-endpoint").start()
+        replies: SimpleQueue[_Received | Fault] = SimpleQueue()
+        asked = (replies, self._opened(), method, f"{self.url}{path}", body, self.token, self.longest_s)
+        Thread(target=_send, args=asked, daemon=True, name="mlbot-endpoint").start()
         try:
-            return replies.get(timeout=longest)
+            return replies.get(timeout=self.longest_s)
         except Empty:
             self._session = None  # whatever still comes through it, comes too late
-            return Fault(code=EndpointFault.SLOW, detail=f"{longest:g}")
+            return _slow(self.longest_s)
 
     def _opened(self) -> "Session":
         if self._session is None:
@@ -198,9 +195,24 @@ def _is_token(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
-def _sent(
+def _json(body: bytes) -> Any | Fault:
+    try:
+        return load(body, "The answer", most_bytes=MOST_BYTES, most_depth=MOST_DEPTH)
+    except HostileJsonError:
+        return Fault(code=EndpointFault.NOT_JSON)
+
+
+def _slow(longest: float) -> Fault:
+    return Fault(code=EndpointFault.SLOW, detail=f"{longest:g}")
+
+
+def _send(replies: SimpleQueue[_Received | Fault], *asked: Any) -> None:
+    replies.put(_received(*asked))
+
+
+def _received(
     session: "Session", method: str, address: str, body: bytes | None, token: str, longest: float
-) -> _Heard | Fault:
+) -> _Received | Fault:
     from requests import Timeout
     from urllib3.exceptions import TimeoutError as Overdue
 
@@ -217,16 +229,15 @@ def _sent(
             timeout=(min(_CONNECT_S, longest), longest),
         ) as answer:
             fault = _wrong(answer)
-            content = _body(answer, begun + longest) if fault is None else b""
+            content = fault or _body(answer, begun + longest)
     except (Timeout, Overdue, TimeoutError):
-        return Fault(code=EndpointFault.SLOW, detail=f"{longest:g}")
+        return _slow(longest)
     except Exception as error:  # noqa: BLE001 - a hostile answer meets the faults of several libraries
         return Fault(code=EndpointFault.UNREACHABLE, detail=type(error).__name__)
-    if fault is not None:
-        return fault
     if isinstance(content, Fault):
         return content
-    return _Heard(body=content, seconds=time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    return _slow(longest) if seconds > longest else _Received(body=content, seconds=seconds)
 
 
 _STATUS = {401: EndpointFault.DENIED, 403: EndpointFault.DENIED, 404: EndpointFault.NOT_THERE}
@@ -253,5 +264,5 @@ def _body(answer: "Response", deadline: float) -> bytes | Fault:
         if len(found) > MOST_BYTES:
             return Fault(code=EndpointFault.TOO_LONG, detail=f"{MOST_BYTES:,}")
         if time.monotonic() > deadline:
-            return Fault(code=EndpointFault.SLOW)
+            raise TimeoutError
     return bytes(found)
