@@ -218,7 +218,7 @@ def result(reason: Reason, outcome: Outcome, gate: Gate = MARGIN, **changes: Any
             "roc_auc fell by 0.0206 [−0.0224, −0.0188], and with one seed that may be luck",
         ),
         (
-            Reason.NOT_KEPT_BY_HOLM,
+            Reason.DROPPED_BY_HOLM,
             Outcome.INCONCLUSIVE,
             "roc_auc fell by 0.0206 [−0.0224, −0.0188], but among so many gates that may be chance",
         ),
@@ -368,7 +368,7 @@ def test_a_margin_below_what_can_be_judged_names_the_least_that_can() -> None:
 
 
 def test_other_inconclusive_gates_say_what_their_reason_says() -> None:
-    for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.NOT_KEPT_BY_HOLM, Reason.NO_BASELINE):
+    for reason in (Reason.SEED_VARIANCE_UNKNOWN, Reason.DROPPED_BY_HOLM, Reason.NO_BASELINE):
         said = words.settle(result(reason, Outcome.INCONCLUSIVE), model(parts.comparison("roc_auc", -0.004)))
         assert said == Problem.of(reason).hint
 
@@ -473,7 +473,7 @@ def with_gates(of: ModelReport, *gates: GateResult) -> ModelReport:
 
 
 def test_the_advice_where_holm_drops_a_fail_names_the_noise_too_and_what_it_would_come_to() -> None:
-    dropped = result(Reason.NOT_KEPT_BY_HOLM, Outcome.INCONCLUSIVE, family=20, seeds=3, level=0.05)
+    dropped = result(Reason.DROPPED_BY_HOLM, Outcome.INCONCLUSIVE, family=20, seeds=3, level=0.05)
     noise = Noise(shared=1e-6, particular=0.0, between=1e-9)
     found = parts.comparison("roc_auc", -0.02, noise=noise, seeds=3, p_value=0.03)
     said = words.settle(dropped, model(found))

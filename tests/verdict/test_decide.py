@@ -434,7 +434,7 @@ def test_excess_flips_are_in_holms_family() -> None:
         update={"gates": (EXCESS, MARGIN), "comparisons": (comparison(-0.02, -0.006, p_value=0.04),)}
     )
     reasons = [gate.reason for gate in decide(COMMITS, [beside]).models[0].gates]
-    assert reasons == [Reason.NOT_KEPT_BY_HOLM] * 2
+    assert reasons == [Reason.DROPPED_BY_HOLM] * 2
 
 
 def test_too_few_seeds_for_flips_say_how_many_there_are() -> None:
@@ -475,7 +475,7 @@ def test_holm_runs_over_the_margins_of_all_models() -> None:
     beside = alone.model_copy(update={"model": "b", "comparisons": (comparison(**drop, p_value=0.04),)})
     assert decide(COMMITS, [alone]).outcome is Outcome.FAIL
     both = decide(COMMITS, [alone, beside])
-    assert [m.gates[0].reason for m in both.models] == [Reason.NOT_KEPT_BY_HOLM] * 2
+    assert [m.gates[0].reason for m in both.models] == [Reason.DROPPED_BY_HOLM] * 2
     assert both.outcome is Outcome.INCONCLUSIVE
 
 

@@ -99,7 +99,7 @@ def test_a_look_is_judged_at_its_own_level() -> None:
     assert judged([[1.0, 1.0, drop]]) == (["fail"], None)
     assert judged([[1.0, 1.0, drop], [1.0, 1.0, 1.0]]) == (["inconclusive", "inconclusive"], None)
     two = decide(COMMITS, [evidence(np.array([[1.0, 1.0, drop], [1.0, 1.0, 1.0]]), np.full((2, 3), 0.1))]).models[0]
-    assert two.gates[0].reason is Reason.NOT_KEPT_BY_HOLM
+    assert two.gates[0].reason is Reason.DROPPED_BY_HOLM
 
 
 def test_models_that_reach_their_looks_apart_are_one_family() -> None:

@@ -119,7 +119,7 @@ def test_a_waived_gate_stays_in_the_family_that_holm_adjusts_for() -> None:
     two = one.model_copy(update={"model": "churn"})
     held = parts.waiver("roc_auc.max_regression", model="churn")
     verdict = decide(parts.COMMITS, [one, two], [held])
-    assert verdict.models[0].gates[0].reason is Reason.NOT_KEPT_BY_HOLM
+    assert verdict.models[0].gates[0].reason is Reason.DROPPED_BY_HOLM
     assert verdict.models[1].standing == "waived"
     assert verdict.outcome is Outcome.INCONCLUSIVE
 

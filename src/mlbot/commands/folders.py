@@ -65,8 +65,8 @@ def _own(
     if isinstance(command, Lock | Unlock):  # environments of one name share a lock
         return None if any(command.environment in names for names in others().before) else line
     if isinstance(command, Retrain) and not known.issuperset(named):
-        kept = tuple(name for name in named if name in known or name not in others().names)
-        return line.model_copy(update={"command": command.model_copy(update={"models": kept})})
+        own = tuple(name for name in named if name in known or name not in others().names)
+        return line.model_copy(update={"command": command.model_copy(update={"models": own})})
     return line
 
 

@@ -213,8 +213,8 @@ def _malformed(name: str, kind: str, error: ValidationError) -> NotAnEvent:
 
 def _unknown_action(name: str, payload: Payload) -> NotAnEvent:
     action = dig(payload, "action")
-    said = repr(action[:60]) if isinstance(action, str) else "missing"
-    return _refused(NoEvent.UNKNOWN_ACTION, f"mlbot does nothing on {name} when the action is {said}.")
+    shown = repr(action[:60]) if isinstance(action, str) else "missing"
+    return _refused(NoEvent.UNKNOWN_ACTION, f"mlbot does nothing on {name} when the action is {shown}.")
 
 
 _PULL_REQUEST_ACTIONS = ("opened", "synchronize", "reopened", "edited", "ready_for_review")

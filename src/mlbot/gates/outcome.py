@@ -55,7 +55,7 @@ class Reason(StrEnum):
     MARGIN_INSIDE_INTERVAL = "margin-inside-interval"
     LIMIT_INSIDE_INTERVAL = "limit-inside-interval"
     SEED_VARIANCE_UNKNOWN = "seed-variance-unknown"
-    NOT_KEPT_BY_HOLM = "not-kept-by-holm"
+    DROPPED_BY_HOLM = "not-kept-by-holm"
     TOO_FEW_SEEDS = "too-few-seeds"  # how many rows flip between seeds of the baseline needs three of them
     TOO_FEW_ROUNDS = "too-few-rounds"  # too slow a model for the time that measuring its latency may take
     NO_BASELINE_FIGURE = (

@@ -66,12 +66,12 @@ class Refusal(StrEnum):
     HOOK = "hook"
     RIGHTS = "rights"
 
-    def error(self, doing: str, ref: str, said: Sequence[str]) -> RefusedError:
-        """The error; `said` are the reasons that the server listed."""
+    def error(self, doing: str, ref: str, listed: Sequence[str]) -> RefusedError:
+        """The error; `listed` are the reasons that the server listed."""
         what, hint = _REFUSED[self]
         level = "read" if doing == "reading" else "write"
         # git fills a remote's lines up with spaces.
-        reasons = f": {' '.join(each.strip() for each in said)}" if said else ""
+        reasons = f": {' '.join(each.strip() for each in listed)}" if listed else ""
         return RefusedError(
             what.format(doing=doing, ref=ref) + reasons, hint=hint.format(name=ref.partition(" ")[2], level=level)
         )
@@ -127,7 +127,7 @@ _REFUSED: Mapping[Refusal, tuple[str, str]] = MappingProxyType(
         ),
     }
 )
-_SAID = re.compile(r"^remote: (?:error: |fatal: )?([^-\s].{1,200})$", re.MULTILINE)
+_REMOTE_LINE = re.compile(r"^remote: (?:error: |fatal: )?([^-\s].{1,200})$", re.MULTILINE)
 _LISTED = re.compile(r"^remote: - (.{1,200})$", re.MULTILINE)  # GitHub's reasons, a line each
 
 
@@ -147,8 +147,8 @@ def failure(
 ) -> NotEvaluatedError | RefusedError:
     """The error for a fetch or push of a ref that failed for good."""
     if found := refusal_of(done):
-        said = _SAID if found in {Refusal.QUOTA, Refusal.ARCHIVED} else _LISTED
-        return found.error(doing, f"{kind} {name}", said.findall(_output(done))[:3])
+        lines = _REMOTE_LINE if found in {Refusal.QUOTA, Refusal.ARCHIVED} else _LISTED
+        return found.error(doing, f"{kind} {name}", lines.findall(_output(done))[:3])
     return NotEvaluatedError(f"{doing} the {kind} {name} failed: {words(done)}")
 
 

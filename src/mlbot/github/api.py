@@ -487,8 +487,8 @@ def _open_head(raw: object) -> OpenHead | None:
         return None
     contexts = dig(commit, "status", "contexts")
     listed = contexts if isinstance(contexts, list) else []
-    said = {str(dig(each, "context")): str(dig(each, "description") or "") for each in listed}
-    return _record(OpenHead, {"number": number, "sha": sha, "base_ref": base, "contexts": said})
+    descriptions = {str(dig(each, "context")): str(dig(each, "description") or "") for each in listed}
+    return _record(OpenHead, {"number": number, "sha": sha, "base_ref": base, "contexts": descriptions})
 
 
 # Who asks for a release, as GitHub says.

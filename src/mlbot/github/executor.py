@@ -105,12 +105,12 @@ def end_pending(github: GitHub, operation: EndPending) -> StatusSet:
     return done
 
 
-def tell_not_run(github: GitHub, operation: TellNotRun) -> StatusSet:
+def set_not_run(github: GitHub, operation: TellNotRun) -> StatusSet:
     """Set those of the statuses that still say what they said when they were listed."""
     now: dict[str, str] = {}
     for each in github.statuses(operation.sha):
         now.setdefault(each.context, each.description)  # the newest comes first
-    lacking = [context for context, said in operation.listed.items() if now.get(context, said) == said]
+    lacking = [context for context, before in operation.listed.items() if now.get(context, before) == before]
     for context in lacking:
         body = {"state": State.PENDING.value, "context": context, "description": operation.description}
         github.ask("POST", f"/statuses/{operation.sha}", {**body, "target_url": operation.url})
@@ -202,7 +202,7 @@ _ON_GITHUB: Mapping[type[Record], Callable[[GitHub, Any], str]] = MappingProxyTy
         UpsertIssue: upsert_issue,
         SetStatus: set_status,
         EndPending: end_pending,
-        TellNotRun: tell_not_run,
+        TellNotRun: set_not_run,
     }
 )
 
@@ -223,7 +223,7 @@ class Published:
     charts: Sha | None = None
     proposals: dict[str, Proposed] = field(default_factory=dict)  # by branch
 
-    def told(self, operation: Operation) -> Operation:
+    def as_it_ended(self, operation: Operation) -> Operation:
         """An operation by what became of those before it: no status says more than what was written."""
         if not self.lost or not isinstance(operation, SetStatus) or not operation.unwritten:
             return operation
@@ -253,7 +253,7 @@ class Executor:
         published = Published()
         self.runner.annotate([each for each in operations if isinstance(each, Annotate)])
         for planned in operations:
-            operation = published.told(planned)
+            operation = published.as_it_ended(planned)
             try:
                 done = self.do(operation)
             except MlbotError as error:

@@ -284,8 +284,8 @@ def _before_training(planning: Planning, rules: Rules, console: Console) -> "dic
     for line in (*idle_lines(head, stale), *checked.idle):
         console.say(line)
     # What only the judge can read is not held where a training could find it: it is read again for the judge.
-    kept = {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
-    return {name: kept.get(name) for name in stale}
+    readable = {name: None if _is_hidden(holdout) else holdout for name, holdout in judges.items()}
+    return {name: readable.get(name) for name in stale}
 
 
 def _is_hidden(holdout: "HoldoutData | Problem") -> bool:

@@ -46,15 +46,15 @@ class Pen:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Cell]], expendable: Sequence[int] = ()) -> str:
         """Columns as wide as their widest cell; `expendable` ones go, one after another, while it is too wide."""
-        kept = list(range(len(head)))
+        shown = list(range(len(head)))
         widths = [max(cells(each) for each in (title, *(row[i].text for row in rows))) for i, title in enumerate(head)]
         for column in expendable:
-            if len(INDENT) + sum(widths[i] + GAP for i in kept) - GAP <= self.width:
+            if len(INDENT) + sum(widths[i] + GAP for i in shown) - GAP <= self.width:
                 break
-            kept.remove(column)
-        titles = [Cell(head[i], _DIM, rows[0][i].right) for i in kept]
-        lines = [titles, *([row[i] for i in kept] for row in rows)]
-        return "\n".join(self._line(line, [widths[i] for i in kept]) for line in lines)
+            shown.remove(column)
+        titles = [Cell(head[i], _DIM, rows[0][i].right) for i in shown]
+        lines = [titles, *([row[i] for i in shown] for row in rows)]
+        return "\n".join(self._line(line, [widths[i] for i in shown]) for line in lines)
 
     def _line(self, row: Sequence[Cell], widths: Sequence[int]) -> str:
         padded = []

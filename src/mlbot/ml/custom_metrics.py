@@ -71,12 +71,12 @@ def _load(spec: str, folder: Path) -> Callable[..., Any] | Problem:
             function = getattr(module, name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            return _failed(spec, f"cannot be imported: {_said(error)}.")
+            return _failed(spec, f"cannot be imported: {_message(error)}.")
         return _failed(spec, f"cannot be found: the guarded branch has no module {quoted(module_name)}.")
     except AttributeError:
         return _failed(spec, f"cannot be found: {quoted(module_name)} has no function {quoted(name)}.")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may raise anything while it is imported
-        return _failed(spec, f"cannot be imported: {_said(error)}.")
+        return _failed(spec, f"cannot be imported: {_message(error)}.")
     return function if callable(function) else _failed(spec, "is no function.")
 
 
@@ -131,7 +131,7 @@ def _careful(
             with within():  # a function may import more when it is called
                 value = function(labels(y_true), y_pred, **weights)
         except (Exception, SystemExit) as error:
-            raise MetricError(f"The metric {quoted(name)} failed: {_said(error)}.") from error
+            raise MetricError(f"The metric {quoted(name)} failed: {_message(error)}.") from error
         return _number(value, name)
 
     def weighted(y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> float:
@@ -154,7 +154,7 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {' '.join(str(error).split())}", 300)
 
 

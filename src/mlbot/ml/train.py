@@ -462,7 +462,7 @@ def train(
         log.finish()
         problem = _problem(request, ended)
         if problem:
-            return _failure(request, ended, _said(scratch) or problem, log)
+            return _failure(request, ended, _explained(scratch) or problem, log)
         try:
             found = request.take(_model_path(request, scratch), request.output, request.max_bytes)
         except UnfitError as error:
@@ -619,7 +619,7 @@ def _problem(request: TrainRequest, ended: Ended) -> str:
     return f"the training failed with exit code {ended.exit_code}"
 
 
-def _said(scratch: Path) -> str:
+def _explained(scratch: Path) -> str:
     """What the export says is wrong, if it does; as unverified as all that a training says."""
     try:
         with (scratch / "problem.txt").open("rb") as stream:

@@ -86,17 +86,17 @@ def together(found: Sequence[Sequence[operations.Operation]], policy: Policy) ->
     if own:
         by_context[own[0].context] = own
     rest = (each for each in every if not isinstance(each, operations.SetStatus))
-    said = tuple(_worst(each, context) for context, each in by_context.items())
+    statuses = tuple(_worst(each, context) for context, each in by_context.items())
     others = tuple(each for each in policy.contexts if each not in by_context)
     if not own or not others:
-        return *rest, *said
+        return *rest, *statuses
     # They were set pending with the others, and stay so: a success would be on the commit before somebody proposes it
     # for their branch. What was there before comes back.
     first = own[0]
     back = operations.EndPending(
         sha=first.subject.sha, contexts=others, attempt=first.attempt, description=None, url=first.url
     )
-    return *rest, *said, back
+    return *rest, *statuses, back
 
 
 def end_pending(

@@ -110,11 +110,11 @@ def reasons(report: Report, model: ModelReport) -> str:
         removal=removal,
         icons=ICONS,
         waived_by=words.waived_by,
-        said_at=partial(said_at, report),
+        waived_at=partial(waived_at, report),
     )
 
 
-def said_at(report: Report, waiver: WaiverEntry) -> str:
+def waived_at(report: Report, waiver: WaiverEntry) -> str:
     """Where somebody let something pass; empty where that is not known."""
     if not (report.repository_url and waiver.pull_request and waiver.comment):
         return ""
@@ -294,8 +294,8 @@ def markdown(
     found = list(_sections(report, pictures))
     frame = _frame(report, marker, limit)
     left_out = _least_needed(found, len16(frame(found, ())) - limit)
-    while len16(text := frame(kept := _without(found, left_out), left_out)) > limit:
-        more = _least_needed(kept, 1)
+    while len16(text := frame(shown := _without(found, left_out), left_out)) > limit:
+        more = _least_needed(shown, 1)
         if not more:
             break
         left_out.extend(more)
@@ -327,11 +327,11 @@ def len16(text: str) -> int:
 def _frame(report: Report, marker: str, limit: int) -> Callable[[Sequence[Section], Sequence[Section]], str]:
     offered = offers(report)
 
-    def build(kept: Sequence[Section], left_out: Sequence[Section]) -> str:
+    def build(shown: Sequence[Section], left_out: Sequence[Section]) -> str:
         return fill(
             "comment.md.j2",
             report=report,
-            sections=[section.text.strip("\n") for section in kept],
+            sections=[section.text.strip("\n") for section in shown],
             left_out=_names(left_out),
             limit=limit,
             marker=marker,
@@ -464,7 +464,7 @@ def offers(report: Report) -> Offers | None:
     return Offers(
         retrain=Retrain(sha=sha).text,
         trial=_trial(models[0], sha) if models else None,
-        waive=None if report.trial else next((said for model in models if (said := _waive(model))), None),
+        waive=None if report.trial else next((notice for model in models if (notice := _waive(model))), None),
     )
 
 

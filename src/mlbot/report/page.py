@@ -30,7 +30,7 @@ def html(report: Report, charts: Charts | None = None, made: str = "") -> str:
         tone=_tone(report),
         label=label,
         waived_by=words.waived_by,
-        said_at=partial(markdown.said_at, report),
+        waived_at=partial(markdown.waived_at, report),
         loud=tables.loud,
         quiet=tables.quiet,
         models=[

@@ -109,8 +109,8 @@ def _model(report: Report, model: ModelReport, pen: Pen, *, brief: bool) -> Iter
     if model.items:
         most = [item for each in tables.changed_items(model)[:1] for item in each.most]
         errors, given = tables.item_errors(model), tables.online(model)
-        if said := _say("items", items=model.items, errors=errors, most=most, online=given).strip():
-            yield pen.wrap(said)
+        if listed := _say("items", items=model.items, errors=errors, most=most, online=given).strip():
+            yield pen.wrap(listed)
     yield from _metrics(tables.metric_rows(model), "baseline", pen)
     yield from _production(model, pen)
     yield from _slices(model, pen)

@@ -152,7 +152,7 @@ def why(result: GateResult, model: ModelReport) -> str:
     return of_gate(path, **_bound_facts(result, model)) if has_sentence("gates", path) else ""
 
 
-_SAYS_WHY = frozenset({Reason.NOT_KEPT_BY_HOLM, Reason.SLICE_TOO_SMALL, Reason.FEW_ROWS_DECIDE})
+_SAYS_WHY = frozenset({Reason.DROPPED_BY_HOLM, Reason.SLICE_TOO_SMALL, Reason.FEW_ROWS_DECIDE})
 
 
 def _known(path: str, otherwise: str) -> str:
@@ -275,7 +275,7 @@ def _lack(result: GateResult, comparison: Comparison) -> tuple[Look, Comparison,
     look = next((each for each in comparison.looks if each.seeds == result.seeds), comparison)
     if result.reason is Reason.MARGIN_INSIDE_INTERVAL and look.change is not None:
         return look, comparison, too_wide(result.gate.limit, look, comparison)
-    if result.reason is Reason.NOT_KEPT_BY_HOLM and look.noise is not None:
+    if result.reason is Reason.DROPPED_BY_HOLM and look.noise is not None:
         return look, comparison, too_wide_for_holm(result.family, look)
     return None
 

@@ -272,9 +272,9 @@ def positive_of(values: Sequence[str]) -> str | None:
     """The positive one of two labels: a word for yes beside its no, else the greater; None unless there are two."""
     if len(values) != 2:
         return None
-    said = {value.strip().casefold(): value for value in values}
-    if tuple(sorted(said)) in _YES_NO:
-        return said[min(said)]
+    spellings = {value.strip().casefold(): value for value in values}
+    if tuple(sorted(spellings)) in _YES_NO:
+        return spellings[min(spellings)]
     first, second = (_number(value) for value in values)
     if first is not None and second is not None:
         return values[0] if first > second else values[1]

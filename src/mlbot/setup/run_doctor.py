@@ -42,7 +42,7 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
     repository = Repository.discover(directory)
     root = repository.project
     if not (root / CONFIG_FILE).is_file() and (below := configs_below(root, configs_of(root))):
-        return _said((checks.elsewhere(below),), console, as_json=as_json)
+        return _print((checks.elsewhere(below),), console, as_json=as_json)
     place = locate(environment, remote_url(repository))
     settings = None
     if place is not None and place.token is not None:
@@ -56,7 +56,7 @@ def doctor(directory: Path, environment: Mapping[str, str], console: Console, *,
         settings = read_settings(github, guard, **asked, pages=pages, monitor=_monitor(repository, config))
     conflict = _fetch_ledger(repository, place)
     findings = (*examine(repository, place, settings, conflict), *_isolation(root, console))
-    return _said(checks.in_order(findings), console, as_json=as_json)
+    return _print(checks.in_order(findings), console, as_json=as_json)
 
 
 def _monitor(repository: Repository, config: Config | None) -> str:
@@ -79,7 +79,7 @@ def _isolation(root: Path, console: Console) -> Iterator[checks.Finding]:
     yield from checks.check_isolation(commands[0], found.rung, found.refused)
 
 
-def _said(findings: tuple[checks.Finding, ...], console: Console, *, as_json: bool) -> Exit:
+def _print(findings: tuple[checks.Finding, ...], console: Console, *, as_json: bool) -> Exit:
     console.result(_json(findings) if as_json else text(findings))
     return Exit.FAILED if any(each.severity is checks.Severity.ERROR for each in findings) else Exit.OK
 

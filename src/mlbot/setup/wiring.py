@@ -335,10 +335,10 @@ def _app_step(token: Token, rights: Mapping[str, str]) -> "CommentedMap":
 def _keep_own_rights(job: "CommentedMap", rights: Mapping[str, str]) -> None:
     """What a checkout needs, and packages; a comment on a right says what it is for."""
     checks_out = any(str(step.get("uses", "")).startswith("actions/checkout@") for step in job["steps"])
-    kept = {"contents": "read"} if checks_out else {}
-    kept |= {scope: level for scope, level in rights.items() if scope in _OF_THE_JOB}
-    words = {scope: sentence("workflows", f"rights/{scope}") for scope in kept}
-    made = _block(dict(sorted(kept.items())), words)
+    of_job = {"contents": "read"} if checks_out else {}
+    of_job |= {scope: level for scope, level in rights.items() if scope in _OF_THE_JOB}
+    words = {scope: sentence("workflows", f"rights/{scope}") for scope in of_job}
+    made = _block(dict(sorted(of_job.items())), words)
     if not made:
         made.fa.set_flow_style()
     job["permissions"] = made

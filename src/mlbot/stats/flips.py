@@ -104,14 +104,14 @@ def _exact(flipped: int, rows: int, limit: float, alpha: float) -> ExcessFlips:
 def _estimated(ours: Right, theirs: Right, rows: FlipRows, limit: float, alpha: float) -> ExcessFlips:
     shares = rows.shares(ours.shape[1])
     right, both = theirs.mean(axis=0), _pairs(theirs)
-    kept = right * ours.mean(axis=0)
+    unchanged = right * ours.mean(axis=0)
     parts = [
         _of_candidate(right, ours, shares),
         _of_baseline(ours.mean(axis=0), theirs, shares),
-        _rows_part(both - kept, shares, rows.groups),
+        _rows_part(both - unchanged, shares, rows.groups),
     ]
     variance, df = sum(part.variance for part in parts), satterthwaite(parts)
-    rate, own = (float(shares @ (right - each)) for each in (kept, both))
+    rate, own = (float(shares @ (right - each)) for each in (unchanged, both))
     half = float(special.stdtrit(df, 1 - alpha)) * math.sqrt(variance)
     return ExcessFlips(
         rate=rate,

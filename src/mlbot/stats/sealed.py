@@ -51,11 +51,11 @@ def is_shown(questions: Sequence[Question], *, refused: int, identical: bool = F
         return False
     # No adjustment for many gates: a release that breaks one of them passes only where that very gate passes wrongly,
     # which it does in at most `level`, whatever the others do. All are looked at, so that time tells nothing of which.
-    kept = [_is_kept(each, level, identical=identical) for each in questions]
-    return bool(kept) and all(kept)
+    passes = [_passes(each, level, identical=identical) for each in questions]
+    return bool(passes) and all(passes)
 
 
-def _is_kept(question: Question, level: float, *, identical: bool) -> bool:
+def _passes(question: Question, level: float, *, identical: bool) -> bool:
     gate, found = question.gate, question.found
     if isinstance(found, UndefinedMetricError):
         return False

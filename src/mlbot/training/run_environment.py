@@ -24,7 +24,7 @@ from mlbot.plan.content_key import LOCKS
 from mlbot.storage.results import locked
 
 _READY = "mlbot-ready"  # a file in an environment that is whole; its time is that of the last use
-_KEPT = 6
+_MOST = 6
 _ASK_TIMEOUT_S = 30
 _PROJECT_FILES = (
     "pyproject.toml",
@@ -132,7 +132,7 @@ class Environments:
     def _forget(self) -> None:
         """Drop the environments that were not used for longest, but for some."""
         ready = sorted(self.folder.glob(f"*/{_READY}"), key=lambda path: -path.stat().st_mtime)
-        for path in ready[_KEPT - 1 :]:
+        for path in ready[_MOST - 1 :]:
             if time.time() - path.stat().st_mtime > _DAY_S:  # what runs may be in use
                 shutil.rmtree(path.parent, ignore_errors=True)
 

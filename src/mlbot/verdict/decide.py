@@ -224,13 +224,13 @@ class _Margins:
         )
         return replace(self, results=results, at=seen)
 
-    def kept(self, dropped: AbstractSet[int], family: int) -> "_Margins":
+    def after_holm(self, dropped: AbstractSet[int], family: int) -> "_Margins":
         """After Holm has dropped some results; `family` is how many margins it adjusted for."""
         results = tuple(
             result
             if look is None
             else _of_family(
-                _unkept(result) if index in dropped else result,
+                _dropped(result) if index in dropped else result,
                 found if look is found else None,
                 family if result.gate.blocking else 1,
             )
@@ -518,8 +518,8 @@ def _bounded(gate: Gate, value: float | None, interval: tuple[float | None, floa
     if value is None or low is None or high is None:
         return _error(gate, Problem.of(Reason.METRIC_UNDEFINED, "not-measured", subject=gate.subject))
     minimum = gate.bound is Bound.MIN
-    kept, broken = (low >= gate.limit, high < gate.limit) if minimum else (high <= gate.limit, low > gate.limit)
-    if kept:
+    inside, broken = (low >= gate.limit, high < gate.limit) if minimum else (high <= gate.limit, low > gate.limit)
+    if inside:
         outcome, reason = Outcome.PASS, Reason.WITHIN_LIMIT
     elif broken:
         outcome, reason = Outcome.FAIL, Reason.BELOW_MINIMUM if minimum else Reason.ABOVE_MAXIMUM
@@ -541,7 +541,8 @@ def _keep_by_holm(models: Sequence[_Margins]) -> list[_Margins]:
     }
     dropped = {key for key, keep in zip(tested, holm_rejects(tested.values()), strict=True) if not keep}
     return [
-        each.kept({index for key, index in dropped if key == model}, len(tested)) for model, each in enumerate(models)
+        each.after_holm({index for key, index in dropped if key == model}, len(tested))
+        for model, each in enumerate(models)
     ]
 
 
@@ -552,10 +553,10 @@ def _tested(result: GateResult, evidence: Evidence) -> Comparison | None:
     return None if untested or found is None or found.problem is not None else found
 
 
-def _unkept(result: GateResult) -> GateResult:
+def _dropped(result: GateResult) -> GateResult:
     if result.reason is not Reason.REGRESSION:
         return result
-    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.NOT_KEPT_BY_HOLM})
+    return result.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": Reason.DROPPED_BY_HOLM})
 
 
 def _of_family(result: GateResult, found: Comparison | None, family: int) -> GateResult:
@@ -624,7 +625,7 @@ def _computed_by(metric: Metric) -> str:
 
 def _where_given(model: Model) -> dict[str, object]:
     """How the holdout is read and labels are decided, where the config says it: nothing of it is in older digests."""
-    said = {
+    causes = {
         "threshold": model.data.threshold,
         "label": model.data.label,
         "weight": model.data.weight,
@@ -637,7 +638,7 @@ def _where_given(model: Model) -> dict[str, object]:
         if model.evaluate
         else None,
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in causes.items() if value}
 
 
 def rules_digest(model: Model, inconclusive: OnInconclusive, tree: Tree) -> Digest:

@@ -28,7 +28,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 _SETTLED_BY_SEEDS = frozenset(
     {
         Reason.MARGIN_INSIDE_INTERVAL,
-        Reason.NOT_KEPT_BY_HOLM,
+        Reason.DROPPED_BY_HOLM,
         Reason.SEED_VARIANCE_UNKNOWN,
         Reason.TOO_FEW_SEEDS,
     }

@@ -32,9 +32,9 @@ class Problem(Record):
     def of(cls, reason: Reason, cause: str = "", *, detail: str = "", **values: Any) -> Self:
         """A problem with its words; `detail` is a sentence of its own, where there is no cause for it yet."""
         path = f"{reason}/causes/{cause}" if cause else str(reason)
-        said = detail or ended(sentence("reasons", f"{path}/sentence", **values))
+        text = detail or ended(sentence("reasons", f"{path}/sentence", **values))
         hint = sentence("reasons", f"{path}/hint", **values) if has_sentence("reasons", f"{path}/hint") else ""
-        return cls(reason=reason, cause=cause, values=values, detail=said, hint=hint)
+        return cls(reason=reason, cause=cause, values=values, detail=text, hint=hint)
 
     @property
     def inner(self) -> str:
