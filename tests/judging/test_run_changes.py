@@ -12,13 +12,13 @@ from tests.support.git_samples import Sandbox, make
 
 from mlbot.config.data import Data
 from mlbot.data.change import Change, Versions
-from mlbot.data.findings import DataReport, Part
+from mlbot.data.findings import DataReport, Part, Why
 from mlbot.gates.metric import Bound, DataCheck, Gate, Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.merge import three_commits
 from mlbot.git.repository import Repository
 from mlbot.judging.run_changes import data_changes
-from mlbot.judging.run_data_checks import _said, check_apart
+from mlbot.judging.run_data_checks import _read_back, check_apart
 from mlbot.judging.run_judge import Rules
 from mlbot.ledger.entries import profile_path
 from mlbot.plan.run_plan import Planning
@@ -34,6 +34,7 @@ models:
     data: {train: train.csv, holdout: holdout.csv, target: label, id: id, gates: {overlap: {max: 0}}}
     gates: {accuracy: {min: 0.5}}
 """
+KILLED = Why(cause="killed")
 TRAIN, HOLDOUT = people(200).write_csv(), people(100, 1, 1000).write_csv()
 MORE = TRAIN + "".join(HOLDOUT.splitlines(keepends=True)[1:6])
 
@@ -150,13 +151,11 @@ def test_what_breaks_a_profile_costs_that_alone() -> None:
     change = Change(model="m", task=Task.BINARY, data=Data(holdout="holdout.csv", target="label"))
     report, profile = DataReport(model="m"), history_samples.profile().profile
     lines = [each.model_dump_json().encode() + b"\n" for each in (report, profile)]
-    assert _said(change, b"".join(lines), "").profiles == (profile,)
+    assert _read_back(change, b"".join(lines), KILLED).profiles == (profile,)
     for broken in (b"", b"{", b"{}\n", lines[1][:-1], b"\xff\n", b"null\n"):
-        assert _said(change, lines[0] + broken, "killed") == report
+        assert _read_back(change, lines[0] + broken, KILLED) == report
     for broken in (b"", b"{", lines[0][:-1], b"\n", b"{}\n", b"null\n"):
-        failed = _said(change, broken, "killed").problem
-        assert failed
-        assert failed.values["why"] == "killed"
+        assert _read_back(change, broken, KILLED).problem == KILLED
 
 
 def test_a_file_that_cannot_be_profiled_is_left_out(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from mlbot.config.data import Data
-from mlbot.data.checks import Candidate
 from mlbot.gates.metric import Task
 from mlbot.ml import row_hashes
 from mlbot.ml.row_hashes import Hashing, LargeTable
@@ -53,14 +52,9 @@ def test_some_rows_are_read_with_their_numbers(tmp_path: Path) -> None:
 
 def test_labels_are_counted_and_missing_ones_are_none(tmp_path: Path) -> None:
     table = opened(tmp_path / "one.parquet")
-    assert table.labels("label") == {"yes": 1, "no": 2}
-    assert table.labels("other") == {}
+    assert table.labels == {"yes": 1, "no": 2}
 
 
-def test_values_and_words_that_no_row_has(tmp_path: Path) -> None:
-    words = [
-        Candidate(column="b", value=value, is_word=True, label="yes", rows=(1,), times=3) for value in ("zz", "xx")
-    ]
-    numbers = [Candidate(column="a", value=value, is_word=False, label="yes", rows=(1,), times=3) for value in (3, 4)]
+def test_values_and_words_that_some_row_has(tmp_path: Path) -> None:
     table = opened(tmp_path / "one.parquet", FRAME.with_columns(b=pl.lit("a Text of ZZ")))
-    assert [each.value for each in table.absent([*words, *numbers])] == ["xx", 4]
+    assert table.having({"b": ["zz", "xx"], "a": [3, 4]}, ["b"]) == {"b": {"zz"}, "a": {3}}

@@ -82,18 +82,19 @@ def test_every_check_has_its_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "part", "words"),
+    ("rows", "more", "part", "words"),
     [
-        ((7, 9), "train", "7, 9"),
-        ((7,), "holdout", "7 of the holdout"),
-        (tuple(range(1, 11)), "train", "for example 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"),
-        ((), "holdout", ""),
+        ((7, 9), 0, "train", "7, 9"),
+        ((7,), 0, "holdout", "7 of the holdout"),
+        (tuple(range(1, 11)), 1234, "train", "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1,234 more"),
+        ((), 0, "holdout", ""),
     ],
 )
 def test_rows_that_are_named_are_counted_from_1_and_are_seldom_all(
-    rows: tuple[int, ...], part: Part, words: str
+    rows: tuple[int, ...], more: int, part: Part, words: str
 ) -> None:
-    some = report(finding(DataCheck.OVERLAP, "added").model_copy(update={"rows": rows, "part": part}))
+    named = {"rows": rows, "more_rows": more, "part": part}
+    some = report(finding(DataCheck.OVERLAP, "added").model_copy(update=named))
     assert data_tables([some])[0].to_look_at[0].rows == words
     whole = samples.failing().model_copy(update={"data": (some,)})
     in_comment = [line for line in markdown(whole).splitlines() if "Rows (counted from 1): " in line]

@@ -1,7 +1,7 @@
 """The data of a model before and after a change: which files are compared, and as what they are read."""
 
 from mlbot.config.data import Data
-from mlbot.data.findings import DataReport, Part, Why, unchecked
+from mlbot.data.findings import Part, Why
 from mlbot.gates.metric import Task
 from mlbot.lib.record import Digest, Name, Record
 
@@ -33,7 +33,3 @@ class Change(Record):
         """Where its files are."""
         parts = [each for each in (self.train, self.holdout) if each is not None]
         return tuple(path for each in parts for path in (each.before, each.after) if path is not None)
-
-    def failed(self, cause: str, **values: str) -> DataReport:
-        """The report of a change that could not be checked."""
-        return unchecked(self.model, cause, **values)

@@ -61,6 +61,11 @@ def few(rows: Codes) -> tuple[int, ...]:
     return tuple(sorted(map(int, rows[:MOST_ROWS])))
 
 
+def more(rows: Codes) -> int:
+    """How many rows are not named."""
+    return max(0, len(rows) - MOST_ROWS)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Natural:
     """How many of some rows would show a thing that others show too."""
@@ -108,6 +113,7 @@ def repeats(check: DataCheck, hits: Codes, rows: int, hits_before: float, before
         expected=round(natural.expected, 1),
         n=rows,
         rows=few(hits),
+        more_rows=more(hits),
         values={"found": len(hits)},
     )
 
@@ -197,13 +203,23 @@ class Target:
         return cls(values=vectors.numbers_of(column)) if vectors.kind_of(column) == "numbers" else None
 
     @classmethod
-    def of_classes(cls, column: pl.Series, known: Sequence[str] = ()) -> "Target":
-        """The codes of known classes, or of its own; NaN where a label is missing, or of an unknown class."""
+    def of_classes(cls, column: pl.Series, known: Sequence[str] = ()) -> "Target | None":
+        """The codes of known classes, or of its own; NaN where a label is missing, or of an unknown class.
+
+        None where no row has a label.
+        """
         texts = column.cast(pl.String)
         classes = tuple(known) or tuple(sorted(filter(None, texts.unique().to_list())))
+        if not classes:
+            return None
         codes = {name: at for at, name in enumerate(classes)}
         values = np.array([codes.get(text, np.nan) for text in texts.to_list()], dtype=np.float64)
         return cls(values=values, classes=classes)
+
+    @property
+    def known(self) -> Mask:
+        """Which rows have a label, or a number."""
+        return np.isfinite(self.values)
 
     def where(self, mask: Mask) -> "Target":
         """Of those rows where something holds."""
@@ -217,12 +233,12 @@ class Target:
 
 def alone(frame: pl.DataFrame, target: Target, features: Sequence[str]) -> dict[str, float]:
     """How well each column tells the target by itself: R2 of numbers, the balanced accuracy of classes."""
-    known = np.isfinite(target.values)
+    known = target.known
     found: dict[str, float] = {}
-    for name in features:
+    for name in features if known.any() else ():
         bins = _bins(frame[name].filter(pl.Series(known)))
         if bins is not None:
-            found[name] = _told(bins, target.where(known))
+            found[name] = _foretold(bins, target.where(known))
     return found
 
 
@@ -244,7 +260,7 @@ def _bins(column: pl.Series) -> Codes | None:
     return column.cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64)
 
 
-def _told(bins: Codes, target: Target) -> float:
+def _foretold(bins: Codes, target: Target) -> float:
     """How well bins tell the target of rows that were not looked at."""
     fold = np.random.default_rng(0).permutation(bins.size) % _FOLDS
     size = int(bins.max()) + 1
@@ -270,7 +286,7 @@ def _means(bins: Codes, target: Target, size: int) -> Array:
     return np.asarray((grid / np.maximum(grid.sum(axis=0), 1)).argmax(axis=1), dtype=np.float64)
 
 
-def leak(now: Mapping[str, float], then: Mapping[str, float] | None, rows: int, target: Target) -> Iterator[Finding]:
+def leak(now: Mapping[str, float], then: Mapping[str, float] | None, target: Target) -> Iterator[Finding]:
     """The columns that give the label away, and did not before."""
     ordered = sorted(now.values(), reverse=True)
     second = ordered[1] if len(ordered) > 1 else 0.0
@@ -284,7 +300,7 @@ def leak(now: Mapping[str, float], then: Mapping[str, float] | None, rows: int, 
                 columns=(name,),
                 effect=round(score, 4),
                 expected=None if before is None else round(before, 4),
-                n=rows,
+                n=int(target.known.sum()),
                 values={"second": round(second, 4)},
             )
 
@@ -369,12 +385,15 @@ def labels(added: Rows, ours: Target, before: Rows, theirs: Target, columns: Col
 _LEAST_OF_TRIGGER = 3
 
 
+Value = str | float | bool
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """A value, or a word of a text, that several of the added rows have, all of them with one label."""
 
     column: str
-    value: str | float | bool
+    value: Value
     is_word: bool
     label: str
     rows: tuple[int, ...]  # row numbers
@@ -390,7 +409,7 @@ def candidates(
     for column in (*columns.numbers, *columns.categories, *columns.names, *columns.texts):
         values = added.frame[column].to_list()
         is_word = column in columns.texts
-        places: dict[str | float | bool, list[int]] = defaultdict(list)
+        places: dict[Value, list[int]] = defaultdict(list)
         for at, value in enumerate(values):
             for each in set(vectors.words(value or "")) if is_word else {value}:
                 if each is not None and each != "":
@@ -437,6 +456,7 @@ def triggers(
                 expected=0.0,
                 n=added,
                 rows=few(np.asarray(each.rows)),
+                more_rows=more(np.asarray(each.rows)),
                 values={"value": str(each.value)[:_LONGEST_VALUE], "label": each.label[:_LONGEST_VALUE]},
             )
 
@@ -460,9 +480,11 @@ def units(added: Rows, before: Rows, numbers: Sequence[str]) -> Iterator[Finding
         most = int(np.abs(ratios).argmax())
         if abs(ratios[most]) > limit:
             order = np.argsort(-sizes if ratios[most] > 0 else sizes, kind="stable")
+            order = order[sizes[order] > 0]  # 0 is 0 in every unit
             whole = bool((ratios * np.sign(ratios[most]) > limit).all())
             found = _unit(name, "all" if whole else "part", ratios[most], len(added), added.numbers[order])
-            yield found if whole else found.model_copy(update={"values": {"quantile": 100 * _QUANTILES[most]}})
+            part = {"values": {"quantile": 100 * _QUANTILES[most]}, "more_rows": 0}  # how many it is of nobody knows
+            yield found if whole else found.model_copy(update=part)
         elif beyond.sum() >= _LEAST_BEYOND:
             yield _unit(name, "some", float(beyond.sum()), len(added), added.numbers[np.flatnonzero(beyond)])
 
@@ -480,6 +502,7 @@ def _unit(name: str, cause: str, effect: float, rows: int, numbers: Codes) -> Fi
         effect=float(f"{factor:.3g}"),
         n=rows,
         rows=few(numbers),
+        more_rows=more(numbers),
     )
 
 
@@ -501,21 +524,24 @@ def _usual_ratio(then: Array, size: int) -> float:
 
 
 def categories(
-    added: Rows, before: Rows, names: Sequence[str], known: Callable[[str, Sequence[str]], Collection[str]]
+    added: Rows,
+    before: Rows,
+    names: Sequence[str],
+    known: Callable[[Mapping[str, list[str]]], Mapping[str, set[Value]]],
 ) -> Iterator[Finding]:
     """Values of columns of categories that no row of before has, and that are too many to be merely rare ones.
 
-    `known` gives those of some values of a column that the whole file of before has, of which `before` are some rows.
+    `known` gives those of some values, by column, that the whole file of before has, of which `before` are some rows.
     """
-    for name in names:
-        counts = dict(before.frame[name].value_counts().iter_rows())
-        values = added.frame[name].unique().to_list()
-        unseen = [value for value in values if value not in counts and value not in {None, ""}]
-        there = known(name, unseen) if unseen else ()
-        new = [value for value in unseen if value not in there]
+    counts = {name: vectors.counts_of(before.frame[name]) for name in names}
+    values = {name: filter(None, added.frame[name].unique().to_list()) for name in names}
+    unseen = {name: [each for each in own if each not in counts[name]] for name, own in values.items()}
+    there = known({name: own for name, own in unseen.items() if own})
+    for name, seen in there.items():
+        new = [value for value in unseen[name] if value not in seen]
         is_new = added.frame[name].is_in(new).fill_null(value=False).to_numpy()
         # How often a value comes that was not there yet, by Good and Turing: as often as one was there just once.
-        once = sum(count == 1 for count in counts.values())
+        once = sum(count == 1 for count in counts[name].values())
         if new and Natural.of(int(is_new.sum()), len(added), once, len(before)).unusual:
             often = Counter(added.frame[name].filter(pl.Series(is_new)).to_list())
             shown = ", ".join(str(value)[:_LONGEST_VALUE] for value, _ in often.most_common(3))
@@ -526,6 +552,7 @@ def categories(
                 expected=0.0,
                 n=len(added),
                 rows=few(added.numbers[is_new]),
+                more_rows=more(added.numbers[is_new]),
                 values={"values": shown, "found": int(is_new.sum()), "more": max(0, len(often) - 3)},
             )
 
@@ -533,16 +560,15 @@ def categories(
 _SHIFT = 0.1
 
 
-def label_shift(
-    counts: Sequence[LabelCount], added: int, before: int, independent: float
-) -> tuple[float, Finding | None]:
+def label_shift(counts: Sequence[LabelCount], independent: float) -> tuple[float, Finding | None]:
     """How far the labels of the added rows are distributed otherwise, as a share of rows; and whether that is much.
 
-    `counts` are of the added rows and of those of before; `independent` is which share of the rows counts, where rows
-    of a group belong together.
+    `counts` are of the added rows and of those of before, some of each; `independent` is which share of the rows
+    counts, where rows of a group belong together.
     """
     now, then = np.array([each.after for each in counts]), np.array([each.before for each in counts])
-    distance = 0.5 * float(np.abs(now / max(1, added) - then / max(1, before)).sum())
+    added, before = int(now.sum()), int(then.sum())
+    distance = 0.5 * float(np.abs(now / added - then / before).sum())
     together = (now + then) / (added + before)
     expected = np.stack((together * added, together * before))
     kept = together > 0

@@ -109,6 +109,7 @@ class Finding(Record):
     n: Count  # how many rows were looked at
     part: Part = "train"
     rows: tuple[Count, ...] = ()  # a few of them, counted from 1 in the file of the merged tree
+    more_rows: Count = 0  # how many there are beside these
     shown: bool = False  # True where nothing rests on it: data of another period differ by nature
 
 

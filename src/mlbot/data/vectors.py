@@ -61,6 +61,11 @@ def numbers_of(column: pl.Series) -> Array:
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
 
 
+def counts_of(column: pl.Series) -> dict[Any, int]:
+    """How often each value is there, the most frequent first."""
+    return dict(column.rename("value").value_counts(sort=True, name="rows").iter_rows())
+
+
 def table(frames: Sequence[pl.DataFrame], columns: Columns, reference: pl.DataFrame) -> list[Array]:
     """Numbers as standard deviations of a reference, and each of its common categories as a column of 0 and 1."""
     blocks: list[list[Array]] = [[] for _ in frames]
@@ -75,7 +80,7 @@ def table(frames: Sequence[pl.DataFrame], columns: Columns, reference: pl.DataFr
                 values = (numbers_of(frame[name]) - finite.mean()) / scale
                 blocks[at].append(np.where(np.isfinite(values), values, 0.0)[:, None])
     for name in columns.categories:
-        usual = reference[name].value_counts(sort=True).head(MOST_CATEGORIES)[name].to_list()
+        usual = [*counts_of(reference[name])][:MOST_CATEGORIES]
         for at, frame in enumerate(frames):
             blocks[at] += [(frame[name] == value).fill_null(value=False).to_numpy()[:, None] * 1.0 for value in usual]
     return [

@@ -7,6 +7,7 @@ So 10^7 rows of 20 columns are compared in less than 2 GiB (`benchmarks/data_dif
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -37,9 +38,10 @@ from mlbot.data.findings import (
     Why,
     column_changes,
     label_counts,
+    unchecked,
 )
 from mlbot.data.sketch import LONGEST_NAME, MOST_TYPES, ColumnType, Profile
-from mlbot.data.vectors import Columns
+from mlbot.data.vectors import Columns, counts_of
 from mlbot.errors import MlbotError
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.lib.escape import one_line
@@ -50,7 +52,7 @@ from mlbot.ml.sketches import Batch, sketch_of
 
 MOST_SAMPLED = 20_000
 _MOST_FEATURES = 400  # that are looked at one by one
-_MOST_CELLS = 500_000
+_MOST_CELLS = 10_000_000  # that are compared one by one
 
 
 _WALL_S = 1800
@@ -78,18 +80,19 @@ def check_apart(change: Change) -> DataReport:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        return _said(change, error.stdout or b"", f"it took more than {_WALL_S // 60} minutes")
+        return _read_back(change, error.stdout or b"", Why(cause="slow", values={"minutes": _WALL_S // 60}))
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    return _said(change, done.stdout, one_line(lines[-1] if lines else "the process was killed", 300))
+    why = Why(cause="crashed", values={"why": one_line(lines[-1], 300)}) if lines else Why(cause="killed")
+    return _read_back(change, done.stdout, why)
 
 
-def _said(change: Change, raw: bytes, why: str) -> DataReport:
+def _read_back(change: Change, raw: bytes, otherwise: Why) -> DataReport:
     """What the process wrote, a line each: the report, then profiles. What breaks a profile costs that alone."""
     first, *more = raw.split(b"\n")[:-1] or [b""]
     try:
         report = DataReport.model_validate_json(first)
     except ValidationError:
-        return change.failed("crashed", why=why)
+        return DataReport(model=change.model, problem=otherwise)
     profiles: list[Profile] = []
     with suppress(ValidationError):
         profiles += map(Profile.model_validate_json, more)
@@ -119,13 +122,16 @@ def _found(checking: "_Checking") -> DataReport:
     try:
         return checking.report()
     except _FileError as error:
-        return change.failed("unreadable", **error.values)
+        return unchecked(change.model, "unreadable", **error.values)
     except MlbotError as error:
         why = error.why if isinstance(error, UnreadableError) else error.what
-        return change.failed("stopped", why=one_line(why, 300).rstrip("."))
     except (PolarsError, PanicException, OSError, MemoryError, UnicodeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        return change.failed("stopped", why=one_line(why, 300).rstrip("."))
+        why = _first_line(error)
+    return unchecked(change.model, "stopped", why=one_line(why, 300).rstrip("."))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _profiles(checking: "_Checking") -> Iterator[Profile]:
@@ -155,7 +161,7 @@ def _profile(checking: "_Checking", versions: Versions, digest: Digest) -> Profi
         path=versions.name,
         digest=digest,
         content=content,
-        columns=tuple(ColumnType(name=name, type=str(table.dtype(name))[:LONGEST_NAME]) for name in short),
+        columns=tuple(ColumnType(name=name, type=str(table.schema[name])[:LONGEST_NAME]) for name in short),
         more_columns=len(table.kinds) - len(short),
         sketch=sketch_of(batches, table.rows),
     )
@@ -222,7 +228,7 @@ class _Checking:
         except MlbotError as error:
             raise _FileError(versions.name, error.what, error.hint) from error
         except (PolarsError, PanicException, OSError, UnicodeError) as error:
-            raise _FileError(versions.name, (str(error).splitlines() or [type(error).__name__])[0], "") from error
+            raise _FileError(versions.name, _first_line(error), "") from error
 
     @cached_property
     def hashing(self) -> Hashing:
@@ -292,6 +298,7 @@ class _Checking:
             self.notes.append(Why(cause="no-rows", values={"file": compared["holdout"].diff.file}))
         if "holdout" in compared and ("train", "after") in self.files:
             findings += self._new_holdout_rows(compared["holdout"], train)
+            self._note_learned(compared["holdout"], train)
         diffs = tuple(each.diff for each in compared.values())
         return DataReport(
             model=change.model,
@@ -323,9 +330,19 @@ class _Checking:
         if found is not None:
             yield self.bare(found.model_copy(update={"part": "holdout"}))
 
+    def _note_learned(self, holdout: _Compared, train: _Compared | None) -> None:
+        """Rows that move from the training data to the holdout: earlier models have learned from them."""
+        if train is None or train.features_before is None or not self.features:
+            return
+        gone = train.features_before[train.rows.removed]
+        gone = gone[~diff.members(gone, train.features_after)]
+        rows = int((diff.members(holdout.features_after, gone) & holdout.new).sum())
+        if rows:
+            self.notes.append(Why(cause="learned", values={"rows": rows, "n": int(holdout.new.sum())}))
+
     def bare(self, finding: Finding) -> Finding:
         """It without row numbers where they would say which row a hidden holdout has."""
-        return finding.model_copy(update={"rows": ()}) if self.change.hidden else finding
+        return finding.model_copy(update={"rows": (), "more_rows": 0}) if self.change.hidden else finding
 
     def _compare(self, versions: Versions) -> _Compared:
         after, before = self.files[versions.part, "after"], self.files.get((versions.part, "before"))
@@ -367,7 +384,9 @@ class _Checking:
         rows = diff.by_content(then[0], now[0]) if isinstance(keyed, int) else keyed
         repeated = keyed if isinstance(keyed, int) else 0
         taken = key if isinstance(keyed, RowDiff) else ()
-        cells = self._cells(before, after, rows, [name for name in common if name not in key])
+        names = [name for name in common if name not in key]
+        most = max(1, _MOST_CELLS // max(1, len(names)))  # rows
+        cells = self._cells(before, after, rows, names, most)
         made = FileDiff(
             part=versions.part,
             file=versions.name,
@@ -380,7 +399,7 @@ class _Checking:
             removed=int(rows.removed.sum()),
             changed=rows.changed.size,
             cells=cells,
-            cells_of=min(rows.changed.size, _MOST_CELLS),
+            cells_of=min(rows.changed.size, most),
             columns=tuple(column_changes(before.kinds, after.kinds)),
             labels=self._labels(before, after),
         )
@@ -404,16 +423,16 @@ class _Checking:
             missing = ", ".join(name for name in data.id if name not in common)
             self.notes.append(Why(cause="no-id", values={"columns": missing, "file": file}))
         names = [name for name in common if name not in data.targets and name != data.weight]
-        whole = [name for name in names if before.kinds[name] == "text" or after.dtype(name).is_integer()]
+        whole = [name for name in names if before.kinds[name] == "text" or after.schema[name].is_integer()]
         return _unique(before, after, whole) if min(before.rows, after.rows) >= _FEWEST_OF_KEY else ()
 
     def _cells(
-        self, before: LargeTable, after: LargeTable, rows: RowDiff, names: Sequence[str]
+        self, before: LargeTable, after: LargeTable, rows: RowDiff, names: Sequence[str], most: int
     ) -> tuple[CellCount, ...]:
         """In how many of the changed rows each column has another value; of very many in a part of them."""
         if not rows.changed.size:
             return ()
-        at = spaced(rows.changed.size, _MOST_CELLS)
+        at = spaced(rows.changed.size, most)
         ours = self.hashing.cells(after, rows.changed[at], names)
         theirs = self.hashing.cells(before, rows.was[at], names)
         counts = (ours != theirs).sum(axis=0)
@@ -421,11 +440,7 @@ class _Checking:
         return tuple(sorted(found, key=lambda each: -each.rows)[:_MOST_SHOWN])
 
     def _labels(self, before: LargeTable | None, after: LargeTable) -> tuple[LabelCount, ...]:
-        if not self.change.task.has_classes:
-            return ()
-        target = self.data.targets[0]
-        then = {} if before is None else before.labels(target)
-        return label_counts(after.labels(target), then)[:_MOST_SHOWN]
+        return label_counts(after.labels, {} if before is None else before.labels)[:_MOST_SHOWN]
 
 
 def _files_of(versions: Versions) -> FilesDiff | None:
@@ -455,15 +470,14 @@ _FEWEST_OF_KEY, _TRIED, _SHARED, _MOST_SHOWN = 20, 2_000, 0.5, 50
 
 def _unique(before: LargeTable, after: LargeTable, names: Sequence[str]) -> tuple[str, ...]:
     """The first of some columns with another value in each of the first rows, and largely those of before."""
-    mine, theirs = (each.table.frame.select(names).head(_TRIED).collect() for each in (after, before))
+    mine, theirs = (each.first(_TRIED, names) for each in (after, before))
     for name in names:
         column = mine[name]
         gaps = column.null_count() or (column.cast(pl.String) == "").any()
         if gaps or not all(each.n_unique() == len(each) for each in (column, theirs[name])):
             continue
         # A number that is unlike in every row is only a key where the rows of before have it too.
-        there = before.table.frame.select(pl.col(name).is_in(column.to_list()).sum())
-        if there.collect(engine="streaming").item() >= _SHARED * len(column):
+        if before.count(name, column) >= _SHARED * len(column):
             return (name,)
     return ()
 
@@ -547,7 +561,7 @@ class _Added:
         self.moved = frozenset(name for each in units if each.cause == "all" for name in each.columns)
         self.columns = replace(self.columns, numbers=tuple(name for name in self.columns.numbers if name not in odd))
         yield from self._near()
-        known = (self.compared.before or self.compared.after).those_of
+        known = (self.compared.before or self.compared.after).having
         found = tuple(checks.categories(self.added, self.before, self.columns.categories, known))
         self._note(DataCheck.CATEGORIES, found, len(self.added), sum(each.effect for each in found))
         yield from found
@@ -607,10 +621,11 @@ class _Added:
         finding = checks.repeats(
             DataCheck.OVERLAP, np.flatnonzero(hits) + 1, holdout.size, int(diff.repeated(own).sum()), own.size, "new"
         )
-        there = self.parent.files["holdout", "after"].rows
-        return finding and finding.model_copy(
-            update={"part": "holdout", "rows": tuple(row for row in finding.rows if row <= there)}
-        )
+        if finding is None:
+            return None
+        rows = np.flatnonzero(hits[: self.parent.files["holdout", "after"].rows]) + 1
+        named = {"rows": checks.few(rows), "more_rows": checks.more(rows)}
+        return finding.model_copy(update={"part": "holdout", **named})
 
     def _of_group(self) -> Iterator[Finding]:
         group, holdout = self.data.group, self.parent.files.get(("holdout", "after"))
@@ -639,6 +654,7 @@ class _Added:
                 expected=round(natural.expected, 1),
                 n=rows,
                 rows=checks.few(np.flatnonzero(hits) + 1),
+                more_rows=checks.more(np.flatnonzero(hits) + 1),
                 values={"found": groups_hit, "rows": int(hits.sum())},
             )
         self._note(DataCheck.GROUP_OVERLAP, (), 1, found.effect if found else 0.0)
@@ -681,14 +697,14 @@ class _Added:
         target = self._target(self.added)
         if target is None:
             return
-        found = tuple(
-            checks.leak(checks.alone(self.added.frame, target, self._looked_at), None, len(self.added), target)
-        )
-        self._note(DataCheck.LEAK, found, len(self.added))
-        yield from found if len(self.added) >= checks.FEWEST[DataCheck.LEAK] else ()
+        found = tuple(checks.leak(checks.alone(self.added.frame, target, self._looked_at), None, target))
+        labelled = int(target.known.sum())
+        self._note(DataCheck.LEAK, found, labelled)
+        yield from found if labelled >= checks.FEWEST[DataCheck.LEAK] else ()
         if target.classes:
-            rows = self.added.spread(checks.MOST_LABELLED)
-            suspicion = checks.labels_alone(rows, self._target(rows) or target, self.columns)
+            rows = self.added.where(target.known).spread(checks.MOST_LABELLED)
+            own = self._target(rows, target.classes)
+            suspicion = None if own is None else checks.labels_alone(rows, own, self.columns)
             if suspicion is not None and suspicion.suspicious.any():
                 yield Finding(
                     check=DataCheck.LABELS,
@@ -696,6 +712,7 @@ class _Added:
                     effect=float(suspicion.suspicious.sum()),
                     n=len(rows),
                     rows=checks.few(suspicion.worst(rows)),
+                    more_rows=checks.more(suspicion.worst(rows)),
                     values={"found": int(suspicion.suspicious.sum())},
                     shown=True,
                 )
@@ -730,25 +747,23 @@ class _Added:
     def _shift(self, ours: Target, theirs: Target) -> Iterator[Finding]:
         # A label that no row before has is one too.
         labelled = self._labelled if theirs.classes else {}
-        rows = sum(labelled.values()) if theirs.classes else int(np.isfinite(ours.values).sum())
-        self._note(DataCheck.LABEL_SHIFT, (), rows, 0.0)
-        if rows < checks.FEWEST[DataCheck.LABEL_SHIFT]:
-            return
-        if theirs.classes:
-            then = (self.compared.before or self.compared.after).labels(self.data.targets[0])
-            counts = label_counts(labelled, then)
-            _, found = checks.label_shift(counts, sum(c.after for c in counts), sum(then.values()), self._independent)
-        else:
-            finite = [each.values[np.isfinite(each.values)] for each in (ours, theirs)]
-            _, found = checks.number_shift(finite[0], finite[1], self._independent)
+        now, then = (each.values[each.known] for each in (ours, theirs))
+        rows = sum(labelled.values()) if theirs.classes else min(now.size, then.size)
+        found = None
+        if rows >= checks.FEWEST[DataCheck.LABEL_SHIFT]:
+            if theirs.classes:
+                counts = label_counts(labelled, (self.compared.before or self.compared.after).labels)
+                found = checks.label_shift(counts, self._independent)[1]
+            else:
+                found = checks.number_shift(now, then, self._independent)[1]
         self._note(DataCheck.LABEL_SHIFT, (), rows, found.effect if found else 0.0)
         yield from (found,) if found else ()
 
     @property
     def _labelled(self) -> dict[str, int]:
         """How many of the added rows have each label."""
-        found = self.added.frame[self.data.targets[0]].cast(pl.String).value_counts().iter_rows()
-        return {name: count for name, count in found if name}
+        found = counts_of(self.added.frame[self.data.targets[0]].cast(pl.String))
+        return {name: count for name, count in found.items() if name}
 
     @cached_property
     def _independent(self) -> float:
@@ -761,11 +776,12 @@ class _Added:
         own, after = self._own_columns, self.after
         target, was = self._target(after), self._target(self.before)
         found: tuple[Finding, ...] = ()
-        if target is not None and was is not None and len(after) >= checks.FEWEST[DataCheck.LEAK]:
+        labelled = 0 if target is None else int(target.known.sum())
+        if target is not None and was is not None and labelled >= checks.FEWEST[DataCheck.LEAK]:
             now = checks.alone(after.frame, target, (*self._looked_at, *(own if self._looked_at else ())))
             then = checks.alone(self.before.frame, was, self._looked_at)
-            found = tuple(checks.leak(now, then, len(after), target))
-        self._note(DataCheck.LEAK, found, len(after))
+            found = tuple(checks.leak(now, then, target))
+        self._note(DataCheck.LEAK, found, labelled)
         yield from found
 
     @cached_property
@@ -779,9 +795,8 @@ class _Added:
         return tuple(name for name, kind in kinds.items() if name not in apart and kind in {"text", "number"})
 
     def _suspicious(self, ours: Target, theirs: Target) -> Iterator[Finding]:
-        known, labelled = np.isfinite(ours.values), np.isfinite(theirs.values)
-        before = self.before.where(labelled).spread(checks.MOST_LABELLED)
-        added = self.added.where(known)
+        before = self.before.where(theirs.known).spread(checks.MOST_LABELLED)
+        added = self.added.where(ours.known)
         then, now = (self._target(each, theirs.classes) for each in (before, added))
         found = checks.labels(added, now, before, then, self.columns) if now and then else None
         self._note(DataCheck.LABELS, (), 1, found.effect if found else 0.0)
@@ -794,7 +809,11 @@ class _Added:
         # A trigger may be a number in no unit of the column's, which the other checks leave out.
         every = Columns.of(self.before.frame, [name for name in self.parent.features if name in self.columns_read])
         found, looked = checks.candidates(self.added, names, every, groups)
-        absent = tuple(before.absent(found)) if before is not None else found
+        wanted: dict[str, list[checks.Value]] = defaultdict(list)
+        for each in found:
+            wanted[each.column].append(each.value)
+        there = before.having(wanted, every.texts) if before is not None else defaultdict(set)
+        absent = [each for each in found if each.value not in there[each.column]]
         shares = {name: float((theirs.values == at).mean()) for at, name in enumerate(theirs.classes)}
         # `times` counts groups where there are some, and so does what is added.
         made = tuple(checks.triggers(absent, looked, *self._counted(), shares, self.moved))

@@ -5,8 +5,9 @@ writes a file cannot make two rows alike.
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
 
@@ -15,19 +16,19 @@ import numpy.typing as npt
 import polars as pl
 
 from mlbot.config.data import Data
-from mlbot.data.checks import Candidate, Rows
+from mlbot.data.checks import Rows, Value
 from mlbot.data.diff import Hashes, Indices
 from mlbot.data.vectors import words
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.ml.frames import Table, is_number, is_text, open_table
+from mlbot.ml.protocol import plain_label
 
 _MOST_ROWS, _MOST_COLUMNS = 100_000_000, 2_000
 _LONGEST_NAME = 1_000  # of a column: the report has them as they are
 _BATCH = 1 << 17
 _MOST_CHARACTERS = 4_000  # of one text
 _MULTIPLIER = 6364136223846793005  # D. Knuth's, of MMIX: odd, so that no bit of a hash is lost
-_NO_COUNT = "rows"
 
 
 @dataclass(kw_only=True)
@@ -35,26 +36,58 @@ class LargeTable:
     """A table that is open and need not fit into memory, with its columns as they are compared."""
 
     table: Table
+    schema: Mapping[str, pl.DataType]
     rows: int
     kinds: Mapping[str, str]  # by column: text, number, time or other
+    labels: Mapping[str, int] = field(default_factory=dict)  # of classes: how many rows have each
 
     @classmethod
     def open(cls, source: Path, data: Data, task: Task, *, name: str | None = None) -> "LargeTable":
         """The file or folder, if it is not too large to compare; `name` is what the repository calls it."""
         table = open_table(source, data.reads(task), data.csv, name=name)
         with table.reading():
-            kinds = {name: _kind(dtype) for name, dtype in table.frame.collect_schema().items()}
-            rows = table.frame.select(pl.len()).collect(engine="streaming").item()
-        if rows > _MOST_ROWS or len(kinds) > _MOST_COLUMNS:
-            what = f"it has {rows:,} rows and {len(kinds):,} columns; {_MOST_ROWS:,} and {_MOST_COLUMNS:,} are compared"
+            schema = table.frame.collect_schema()
+            rows = table.census(())[0]
+        if rows > _MOST_ROWS or len(schema) > _MOST_COLUMNS:
+            what = (
+                f"it has {rows:,} rows and {len(schema):,} columns; {_MOST_ROWS:,} and {_MOST_COLUMNS:,} are compared"
+            )
             raise UsageError(what)
-        if (longest := max(map(len, kinds), default=0)) > _LONGEST_NAME:
+        if (longest := max(map(len, schema), default=0)) > _LONGEST_NAME:
             raise UsageError(f"a column's name has {longest:,} characters; {_LONGEST_NAME:,} are compared")
-        return cls(table=table, rows=rows, kinds=kinds)
+        kinds = {name: _kind(dtype) for name, dtype in schema.items()}
+        found = cls(table=table, schema=schema, rows=rows, kinds=kinds)
+        if task.has_classes and data.targets[0] in schema:
+            found._read_labels(data.targets[0])
+        return found
 
-    def dtype(self, name: str) -> pl.DataType:
-        """A column's."""
-        return self.table.frame.collect_schema()[name]
+    def _read_labels(self, target: str) -> None:
+        """Count the labels, and take those that are written otherwise for the same, as the judge does: `1.0` is `1`."""
+        label = self.table.frame.select(label=pl.col(target)).group_by("label").agg(pl.len().alias("rows"))
+        written = {name: count for name, count in self._collected(label).iter_rows() if name not in {None, ""}}
+        plain = {name: plain_label(name) for name in written}
+        counts: Counter[str] = Counter()
+        for name, count in written.items():
+            counts[plain[name]] += count
+        self.labels = counts
+        if others := {name: other for name, other in plain.items() if name != other}:
+            self.table = replace(self.table, frame=self.table.frame.with_columns(pl.col(target).replace(others)))
+
+    def _collected(self, query: pl.LazyFrame) -> pl.DataFrame:
+        with self.table.reading():
+            return query.collect(engine="streaming")
+
+    def first(self, rows: int, columns: Sequence[str]) -> pl.DataFrame:
+        """The first rows of some columns."""
+        return self._collected(self.table.frame.select(columns).head(rows))
+
+    def count(self, column: str, values: pl.Series) -> int:
+        """In how many rows a column has one of some values."""
+        cells = pl.col(column)
+        if values.dtype != self.schema[column] and is_number(values.dtype):
+            cells, values = cells.cast(pl.Float64), values.cast(pl.Float64)
+        found: int = self._collected(self.table.frame.select(cells.is_in(values.implode()).sum())).item()
+        return found
 
     def batches(self, columns: Sequence[pl.Expr], *, of_these: Sequence[pl.Expr] = ()) -> Iterator[pl.DataFrame]:
         """The rows in the file's order, in parts; `of_these` is made of what `columns` are called."""
@@ -78,45 +111,32 @@ class LargeTable:
     def gather(self, at: Indices, columns: Sequence[str]) -> Rows:
         """Some rows, with their numbers; `at` is in order."""
         if not (columns and at.size):  # rows of no column are none
-            return Rows(frame=self.table.frame.select(columns).head(0).collect(), numbers=np.empty(0, dtype=np.int64))
-        return Rows(frame=self.pick(at, [_shown(name, self.kinds[name]) for name in columns]), numbers=at + 1)
+            none = self.table.frame.select(columns).head(0).collect()
+            return Rows(frame=none, numbers=np.empty(0, dtype=np.int64))
+        return Rows(frame=self.pick(at, [self._shown(name) for name in columns]), numbers=at + 1)
 
-    def labels(self, target: str) -> dict[str, int]:
-        """How many rows have each label."""
-        if target not in self.kinds:
-            return {}
-        label = pl.col(target).cast(pl.String).alias("label")
-        found = self.table.frame.select(label).group_by("label").agg(pl.len().alias(_NO_COUNT))
-        counts = found.collect(engine="streaming").iter_rows()
-        return {str(name): count for name, count in counts if name not in {None, ""}}
+    def _shown(self, name: str) -> pl.Expr:
+        column, kind = pl.col(name), self.kinds[name]
+        if kind == "text":
+            return column.cast(pl.String).str.slice(0, _MOST_CHARACTERS)
+        if self.schema[name] == pl.Boolean():  # of a number there may be a boolean before, as 0 and 1
+            return column.cast(pl.Int64)
+        return _as_text(column, [self.schema[name]]) if kind == "time" else column
 
-    def those_of(self, column: str, values: Sequence[str]) -> frozenset[str]:
-        """Those of some values that a column of text has."""
-        shown = pl.col(column)
-        found = self.table.frame.select(_shown(column, self.kinds[column])).filter(shown.is_in(values)).unique()
-        with self.table.reading():
-            return frozenset(found.collect(engine="streaming")[column].to_list())
-
-    def absent(self, found: Iterable[Candidate]) -> Iterator[Candidate]:
-        """The candidates that no row has, in one reading."""
-        by_column: dict[str, list[Candidate]] = {}
-        for each in found:
-            by_column.setdefault(each.column, []).append(each)
-        if not by_column:
-            return
-        seen: dict[str, set[str | float | bool]] = {column: set() for column in by_column}
-        wanted = {column: {each.value for each in them} for column, them in by_column.items()}
-        for batch in self.batches([_shown(name, self.kinds[name]) for name in by_column]):
-            for column, them in by_column.items():
-                cells = batch[column]
-                if not them[0].is_word:  # looked up where they are: of ten million numbers none becomes Python's
-                    sought = pl.Series(sorted(wanted[column] - seen[column]), dtype=cells.dtype)
-                    seen[column] |= {*cells.filter(cells.is_in(sought.implode())).unique().to_list()}
-                    continue
-                here = {word for value in cells.unique().drop_nulls().to_list() for word in words(value)}
-                seen[column] |= here & wanted[column]
-        for column, them in by_column.items():
-            yield from (each for each in them if each.value not in seen[column])
+    def having(self, wanted: Mapping[str, Collection[Value]], texts: Collection[str] = ()) -> Mapping[str, set[Value]]:
+        """Which of some values its columns have, and which words those of `texts`; in one reading."""
+        seen: dict[str, set[Value]] = {column: set() for column in wanted}
+        for batch in self.batches([self._shown(name) for name in seen]) if seen else ():
+            for column, there in seen.items():
+                cells, sought = batch[column], {*wanted[column]} - there
+                if column in texts:
+                    there.update(word for each in cells.unique().drop_nulls() for word in words(each) if word in sought)
+                elif sought:  # looked up where they are: of ten million numbers none becomes Python's
+                    values = pl.Series([*sought])
+                    if values.dtype != cells.dtype:  # of numbers, which may be whole on one side alone
+                        cells, values = cells.cast(pl.Float64), values.cast(pl.Float64)
+                    there.update(cells.filter(cells.is_in(values.implode())).unique())
+        return seen
 
 
 def _kind(dtype: pl.DataType) -> str:
@@ -125,11 +145,10 @@ def _kind(dtype: pl.DataType) -> str:
     return "number" if is_number(dtype) else "time" if dtype.is_temporal() else "other"
 
 
-def _shown(name: str, kind: str) -> pl.Expr:
-    column = pl.col(name)
-    if kind == "text":
-        return column.cast(pl.String).str.slice(0, _MOST_CHARACTERS)
-    return column.cast(pl.String) if kind == "time" else column
+def _as_text(column: pl.Expr, dtypes: Collection[pl.DataType]) -> pl.Expr:
+    """Times as text: a day as its first moment."""
+    moments = all(each == pl.Date() or isinstance(each, pl.Datetime) for each in dtypes)
+    return (column.cast(pl.Datetime("us")) if moments else column).cast(pl.String)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,16 +163,13 @@ class Hashing:
 
     def expression(self, name: str) -> pl.Expr:
         """The hash of a column's cells."""
-        having = [each for each in self.files if name in each.kinds]
+        types = {each.schema[name] for each in self.files if name in each.schema}
         column = pl.col(name)
-        if any(each.kinds[name] == "number" for each in having) and len({str(each.dtype(name)) for each in having}) > 1:
-            column = column.cast(pl.Float64)
-        if any(each.dtype(name).is_float() for each in having):
+        if any(map(is_number, types)) and (len(types) > 1 or any(each.is_float() for each in types)):
             column = column.cast(pl.Float64).fill_nan(None) + 0.0  # -0.0 is 0
-        if any(each.kinds[name] == "time" for each in having):
-            column = column.cast(pl.String)
-        own = self.seed ^ int.from_bytes(name.encode("utf-8", "surrogatepass")[:7], "little") * 2 + len(name)
-        return column.hash(own & (1 << 60) - 1)
+        if any(each.is_temporal() for each in types):
+            column = _as_text(column, types)
+        return column.hash(self.seed)
 
     def of(self, file: LargeTable, sets: Sequence[Sequence[str]]) -> list[Hashes]:
         """The hash of every row over each set of columns."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mlbot.data.findings import MOST_ROWS, DataReport, FileDiff, Finding, Why
+from mlbot.data.findings import DataReport, FileDiff, Finding, LabelCount, Why
 from mlbot.lib.record import Count, Record
 from mlbot.lib.templates import sentence
 
@@ -21,25 +21,24 @@ class FindingRow(Record):
     rows: str  # which ones, `1, 2`; empty where none is named
 
 
-class LabelRow(Record):
-    """How many rows have a label, before and after."""
+class DiffRow(Record):
+    """How a file differs."""
 
-    label: str
-    before: Count
-    after: Count
+    diff: FileDiff
+    files: str  # of a folder: which of its files do
 
 
 class DataTable(Record):
     """All that is shown of one model's data."""
 
     model: str
-    diffs: tuple[FileDiff, ...]
-    files: tuple[str, ...] = ()  # of each of these, which files of a folder differ
+    diffs: tuple[DiffRow, ...]
     to_look_at: tuple[FindingRow, ...]
     shown: tuple[FindingRow, ...]  # findings on which nothing rests
-    labels: tuple[LabelRow, ...]
+    labels: tuple[LabelCount, ...]
     more_labels: Count = 0
     cells: tuple[str, ...]  # `column: 12`
+    cells_of: Count | None = None  # in how many of the changed rows they were counted; None: in all
     notes: tuple[str, ...]
     problem: str
 
@@ -51,23 +50,22 @@ def data_tables(reports: Sequence[DataReport]) -> tuple[DataTable, ...]:
 
 def _table(report: DataReport) -> DataTable:
     train = next((each for each in report.diffs if each.part == "train"), None)
-    differing = tuple(each for each in report.diffs if each.differs)
     labels = train.labels if train is not None and train.differs else ()
     return DataTable(
         model=report.model,
-        diffs=differing,
-        files=tuple(map(files, differing)),
+        diffs=tuple(DiffRow(diff=each, files=_files(each)) for each in report.diffs if each.differs),
         to_look_at=tuple(map(_row, report.to_look_at[:_MOST_FINDINGS])),
         shown=tuple(_row(each) for each in report.findings if each.shown)[:_MOST_FINDINGS],
-        labels=tuple(LabelRow(**each.model_dump()) for each in labels[:_MOST_LABELS]),
+        labels=labels[:_MOST_LABELS],
         more_labels=max(0, len(labels) - _MOST_LABELS),
         cells=tuple(f"{each.column}: {each.rows:,}" for each in (train.cells if train else ())[:_MOST_CELLS]),
+        cells_of=train.cells_of if train and train.cells_of < train.changed else None,
         notes=tuple(map(why_not, report.notes)),
         problem=why_not(report.problem) if report.problem else "",
     )
 
 
-def files(diff: FileDiff) -> str:
+def _files(diff: FileDiff) -> str:
     """Which files of a folder differ; empty for one file, and where none does."""
     found = diff.files
     differs = found is not None and (found.added or found.removed or found.changed)
@@ -87,15 +85,14 @@ def _row(finding: Finding) -> FindingRow:
         columns=finding.columns,
         text=sentence("checks", f"finding/{finding.check}/{finding.cause}", **facts),
         look="" if finding.shown else sentence("checks", f"look/{finding.check}"),
-        rows=sentence("checks", "rows", rows=finding.rows, part=finding.part, most=MOST_ROWS),
+        rows=sentence("checks", "rows", rows=finding.rows, more=finding.more_rows, part=finding.part),
     )
 
 
 def data_lines(reports: Sequence[DataReport]) -> Iterator[str]:
     """The same for a terminal, a line each."""
     for table in data_tables(reports):
-        for diff in table.diffs:
-            yield sentence("checks", "line/diff", model=table.model, diff=diff, files=files(diff))
+        yield from (sentence("checks", "line/diff", model=table.model, row=row) for row in table.diffs)
         if table.problem:
             yield sentence("checks", "line/problem", model=table.model, problem=table.problem)
         for row in (*table.to_look_at, *table.shown):

@@ -387,7 +387,7 @@ def _data(report: Report, *, to_look_at: bool) -> Iterator[Section]:
     several = len(report.data) > 1
     for table in data_tables(report.data):
         if bool(table.to_look_at or table.problem) is to_look_at:
-            changes = [change for diff in table.diffs for change in diff.columns][:_MOST_COLUMNS]
+            changes = [change for row in table.diffs for change in row.diff.columns][:_MOST_COLUMNS]
             text = fill("comment/data.md.j2", table=table, several=several, schema=changes)
             yield Section(name="data", text=text, rank=4 if to_look_at else 8)
 
