@@ -48,15 +48,17 @@ def test_what_counts(before: list[LookEntry], expected: tuple[int, int]) -> None
 
 
 def test_a_report_of_no_pull_request_counts_for_none() -> None:
-    assert count_looks([path_of(look(2))], ROWS, [digest(1)]) == Looks(content=ROWS, every=2, pull_requests=1)
+    assert count_looks([path_of(look(2))], ROWS, [digest(1)]) == Looks(
+        content=ROWS, every=2, pull_requests=1, of_pull_requests=1
+    )
     found = count_looks([path_of(look(2))], ROWS, [], (12, 77))
-    assert found == Looks(content=ROWS, every=1, pull_request=1, pull_requests=1)
+    assert found == Looks(content=ROWS, every=1, pull_request=1, pull_requests=1, of_pull_requests=1)
 
 
 def test_an_author_of_ten_pull_requests_has_ten_looks() -> None:
     paths = [path_of(each) for each in (*(look(at, at) for at in range(2, 11)), look(99, None))]
     found = count_looks(paths, ROWS, [digest(1)], (12, 77))
-    assert (found.every, found.pull_request, found.pull_requests) == (11, 1, 10)
+    assert (found.every, found.pull_request, found.pull_requests, found.of_pull_requests) == (11, 1, 10, 10)
 
 
 FOLDER = look_folder(ROWS)

@@ -352,12 +352,13 @@ def test_a_model_under_another_name_is_said_to_be_compared_with_nothing(
 
 
 def test_looks_over_many_pull_requests_are_said_without_stopping_anyone() -> None:
-    paths = [f"{look_folder(DIGEST)}{number}.77/{number:016x}.json" for number in range(1, 12)]
+    pushed = [f"{look_folder(DIGEST)}0.77/{number:016x}.json" for number in range(50, 60)]  # of no pull request
+    paths = [*(f"{look_folder(DIGEST)}{number}.77/{number:016x}.json" for number in range(1, 12)), *pushed]
     found = with_looks(looked_at(Outcome.FAIL), paths, (12, 77)).models[0]
     (said,) = [each for each in found.notices if each.code is NoticeCode.MANY_LOOKS]
     assert "12 models have been measured on these same rows, in 12 pull requests, 1 of them in this one" in said.text
     assert (said.warning, found.another_look) == (False, AnotherLook.INFORMED)
-    alone = with_looks(looked_at(Outcome.FAIL), paths[:8], (12, 77)).models[0]
+    alone = with_looks(looked_at(Outcome.FAIL), [*paths[:8], *pushed], (12, 77)).models[0]
     assert not [each for each in alone.notices if each.code is NoticeCode.MANY_LOOKS]
 
 

@@ -332,6 +332,7 @@ class Looks(Record):
     every: Count  # over all branches, pull requests, forks and trials
     pull_request: Count | None = None  # in this pull request; None: the report is of none
     pull_requests: Count = 0  # in how many pull requests they were, this one too; 0 in older reports
+    of_pull_requests: Count = 0  # in all of these, without what pushes and laptops alone reported
 
 
 _LOOK = (
@@ -356,10 +357,12 @@ def count_looks(
     # In one search: there may be a hundred thousand. No path of git's has a NUL.
     looks = re.findall(f"\0{re.escape(folder)}{_LOOK}(?=\0)", "\0".join(("", *paths, "")))
     mine = pull_request_shard(*pull_request) if pull_request else None
-    shards = {shard for shard, _ in looks if not shard.startswith("0.")} | ({mine} if mine else set())
+    pulls = {(shard, artifact) for shard, artifact in looks if not shard.startswith("0.")}
+    pulls |= {(mine, artifact) for artifact in own} if mine else set()
     return Looks(
         content=content,
         every=len({artifact for _, artifact in looks} | own),
         pull_request=len({artifact for shard, artifact in looks if shard == mine} | own) if mine else None,
-        pull_requests=len(shards),
+        pull_requests=len({shard for shard, _ in pulls} | ({mine} if mine else set())),
+        of_pull_requests=len({artifact for _, artifact in pulls}),
     )

@@ -127,7 +127,7 @@ def look_folders(report: Report) -> tuple[str, ...]:
 def _looked(model: ModelReport, looks: Looks, *, sealed: bool) -> ModelReport:
     many = (looks.pull_request or 0) >= MANY_LOOKS
     # An author who opens ten pull requests learns what one who trains ten times in one does; so does a team, slowly.
-    spread = looks.every >= MANY_LOOKS and looks.pull_requests > 1
+    spread = looks.of_pull_requests >= MANY_LOOKS and looks.pull_requests > 1
     worth = AnotherLook.STOP if many else _ANOTHER[model.verdict.outcome]
     found = (notice(NoticeCode.MANY_LOOKS, warning=many, looks=looks, sealed=sealed),) if many or spread else ()
     return model.model_copy(update={"looks": looks, "another_look": worth, "notices": (*found, *model.notices)})

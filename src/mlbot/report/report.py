@@ -18,6 +18,7 @@ from mlbot.ledger.entries import Compared
 from mlbot.ledger.queries import Looks
 from mlbot.lib.constants import ACTIONS_REPOSITORY
 from mlbot.lib.record import Count, Digest, Name, Record, canonical, digest, document
+from mlbot.lib.tree import is_url
 from mlbot.protocol.artifacts import Training, TrainingFailure
 from mlbot.verdict.seeds import Wave
 from mlbot.verdict.settling import Cure
@@ -235,6 +236,11 @@ class ModelReport(Record):
     notices: tuple[Notice, ...] = ()
     production: Production | None = None
     history: tuple[History, ...] = ()  # of a few metrics, the gated ones first
+
+    @property
+    def changes_url(self) -> bool:
+        """Whether data behind a URL differ, of which git has no rows to compare."""
+        return any(map(is_url, self.data_changes))
 
     @property
     def shipped(self) -> Evaluation | None:
