@@ -1,5 +1,6 @@
 """Fixtures that several rooms' tests share."""
 
+import gc
 import hashlib
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from hypothesis import settings
 from tests.support import git_samples, machine, registry_server, tiers, warm
 
 machine.forget()
+gc.disable()  # while thirteen thousand tests are collected: all of it stays
 pytest_plugins = ["tests.support.fixtures"]
 
 # A busy machine is no failure, and a test run twice is the same test.
@@ -18,6 +20,12 @@ settings.load_profile("mlbot")
 
 
 COLD = {"test_the_protection_is_told", "test_nothing_is_left_behind", "test_several_threads_predict_the_same"}
+
+
+def pytest_collection_finish() -> None:
+    """What is collected is no garbage, so it is not looked through again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,11 +1,13 @@
 """Scoring children that are forked instead of started: the same process, lock-down and protocol, a tenth of the time.
 
-Most of a scoring child's work is the import of numpy, onnx and onnxruntime. Here one process a worker of the tests has
-imported them, and has read nothing else; each child is a fork of it that becomes the tests' own child. The tests of
-the sandbox, a few of scoring, and all tests at night start theirs as mlbot does.
+Most of a scoring child's work is the import of numpy, onnx and onnxruntime and their first use. Here one process a
+worker of the tests has imported them and tried them on mlbot's own small model, and has read nothing else; each child
+is a fork of it that becomes the tests' own child. The tests of the sandbox, a few of scoring, and all tests at night
+start theirs as mlbot does.
 """
 
 import ctypes
+import gc
 import os
 import socket
 import subprocess
@@ -128,5 +130,7 @@ if __name__ == "__main__":
     disable_telemetry()
     from mlbot.ml import runtime, scorer  # noqa: F401 - for the children
 
+    runtime.warm_up(1)
+    gc.freeze()  # what the children share is not touched, so not copied
     os.chdir("/")
     serve(socket.socket(fileno=int(sys.argv[1])))
