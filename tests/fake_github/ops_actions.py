@@ -171,7 +171,7 @@ def dispatch(
     full = next((name for name in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref) if repo.git.find(name)), None)
     if full is None or not full.startswith("refs/"):
         raise unprocessable(f"No ref found for: {ref}")
-    files = {one.path: one for one in workflow_file.at(repo.git, repo.git.git("rev-parse", f"{full}^{{commit}}"))}
+    files = {one.path: one for one in workflow_file.at(repo.git, repo.git.info(full).sha)}
     if path not in files or "workflow_dispatch" not in files[path].triggers:
         raise unprocessable("Workflow does not have 'workflow_dispatch' trigger")
     given = _inputs(files[path].triggers["workflow_dispatch"].get("inputs") or {}, inputs)

@@ -32,7 +32,7 @@ def merge(
     base_ref = f"refs/heads/{pull.base_ref}"
     if unmet := ops_checks.unmet(repo, pull.base_ref, pull.head_sha):
         raise Refusal(405, unmet[0])
-    before = repo.git.git("rev-parse", base_ref)
+    before = repo.git.info(base_ref).sha
     commit = merged_commit(world, repo, token, issue, onto=before, method=method, message=message)
     _merged(world, repo, token, [(issue, commit)], base_ref)
     return commit
@@ -106,7 +106,7 @@ def queue(world: World, repo: Repository, token: Token, issue: Issue) -> str:
 def _build(world: World, repo: Repository, token: Token, issue: Issue, waiting: MergeQueue, place: int) -> QueueEntry:
     """The group of an entry at a place of the queue."""
     assert issue.pull
-    base = waiting.entries[place - 1].sha if place else repo.git.git("rev-parse", f"refs/heads/{issue.pull.base_ref}")
+    base = waiting.entries[place - 1].sha if place else repo.git.info(f"refs/heads/{issue.pull.base_ref}").sha
     sha = merged_commit(world, repo, token, issue, onto=base, method=waiting.method)
     ref = f"refs/heads/gh-readonly-queue/{issue.pull.base_ref}/pr-{issue.number}-{base}"
     repo.git.set_ref(ref, sha)

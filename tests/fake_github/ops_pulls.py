@@ -173,7 +173,7 @@ def edit(
         changes["body"], issue.body = {"from": issue.body or ""}, body
     if base is not None and base != issue.pull.base_ref:
         changes["base"] = {"ref": {"from": issue.pull.base_ref}, "sha": {"from": issue.pull.base_sha}}
-        issue.pull.base_ref, issue.pull.base_sha = base, repo.git.git("rev-parse", f"refs/heads/{base}")
+        issue.pull.base_ref, issue.pull.base_sha = base, repo.git.info(f"refs/heads/{base}").sha
         refresh(world, repo, issue)
     if changes:
         issue.updated_at = world.now()

@@ -71,7 +71,7 @@ def _push(delivery: Delivery) -> Target | None:
     payload, repo = delivery.payload, delivery.repository
     if payload["after"] == ZERO:
         return None
-    sha = repo.git.git("rev-parse", f"{payload['after']}^{{commit}}")
+    sha = repo.git.info(payload["after"]).sha
     return _plain(repo, payload["ref"], sha, payload["head_commit"]["message"].splitlines()[0])
 
 

@@ -11,11 +11,15 @@ from typing import Final
 
 GIT: Final = {
     "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_COUNT": "4",
     "GIT_CONFIG_KEY_0": "init.defaultBranch",
     "GIT_CONFIG_VALUE_0": "main",
     "GIT_CONFIG_KEY_1": "protocol.file.allow",  # submodules from a folder are refused by default
     "GIT_CONFIG_VALUE_1": "always",
+    "GIT_CONFIG_KEY_2": "gc.auto",  # nothing is tidied up behind a test's back
+    "GIT_CONFIG_VALUE_2": "0",
+    "GIT_CONFIG_KEY_3": "init.templateDir",  # what every new repository gets: examples of hooks
+    "GIT_CONFIG_VALUE_3": "",
 }
 """Git without anybody's settings, and without a name for a commit's author."""
 ADA: Final = {
