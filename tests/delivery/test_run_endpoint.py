@@ -309,7 +309,12 @@ def test_what_passes_in_a_moment_is_no_alarm(server: Server) -> None:
 
 def test_an_endpoint_that_does_not_answer_in_time_is_slow_and_not_absent(server: Server) -> None:
     gate, hands = threading.Event(), Hands()
-    server.models["churn"].answer = lambda _request: [gate.wait(5)][:0]
+
+    def late(_request: dict[str, Any]) -> list[dict[str, Any]]:
+        gate.wait(5)
+        return []
+
+    server.models["churn"].answer = late
     found = smoke(server, hands, timeout_s=0.2)
     gate.set()
     assert found.reason is SmokeReason.ENDPOINT_SLOW

@@ -7,6 +7,7 @@ import pytest
 from tests.fake_github.state import Issue
 from tests.github.setting import Setting
 
+from mlbot.github import issues
 from mlbot.github.issues import (
     IssueDone,
     Thread,
@@ -74,6 +75,12 @@ def test_it_gives_up_when_nothing_can_be_opened(setting: Setting) -> None:
     setting.fake.faults.add("POST /repos/acme/income/issues", 502, times=9)
     with pytest.raises(UnavailableError, match="nobody knows whether the issue"):
         opened(setting)
+
+
+def test_a_list_that_is_late_is_no_fault(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issues, "_threads", lambda *_: iter(()))
+    assert opened(setting).open
+    assert len(numbers(setting)) == 1
 
 
 def test_it_is_edited_and_closed_and_the_same_words_are_not_sent_twice(setting: Setting) -> None:

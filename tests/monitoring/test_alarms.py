@@ -8,7 +8,18 @@ import pytest
 
 from mlbot.config.folder import ConfigFolder
 from mlbot.config.monitor import Follow
-from mlbot.monitoring.alarms import Change, Place, Watched, issue_of, may_write, proposal_of, stamp_text, summary_of
+from mlbot.monitoring.alarms import (
+    Change,
+    Hindrance,
+    Place,
+    Trouble,
+    Watched,
+    issue_of,
+    may_write,
+    proposal_of,
+    stamp_text,
+    summary_of,
+)
 from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
 from mlbot.protocol.inference import ControlSamples, EndpointFault, Fault
 from mlbot.protocol.marker import read_alarm
@@ -63,9 +74,9 @@ def test_an_alarm_says_what_since_when_how_far_and_what_to_do() -> None:
 def test_words_from_outside_are_text() -> None:
     odd = health(30, findings=(finding(column=EVIL, code=Code.SHARE, value=EVIL, before=0.1, now=0.4),))
     for body in (
-        issue_of(watched(odd), PLACE, Change(trouble="refresh-failed", detail=EVIL)).body,
+        issue_of(watched(odd), PLACE, Change(hindrance=Hindrance(code=Trouble.SKIPPED, detail=EVIL))).body,
         issue_of(watched(health(30, State.UNKNOWN, detail=EVIL)), PLACE, Change()).body,
-        issue_of(watched(odd), PLACE, Change(trouble="refused-files", files=(EVIL,))).body,
+        issue_of(watched(odd), PLACE, Change(hindrance=Hindrance(code=Trouble.OTHER_FILES, files=(EVIL,)))).body,
         proposal_of(
             watched(odd, follow=Follow(then="refresh", run="x")), PLACE, TIP, {EVIL: "sha256:" + "0" * 64}
         ).body,

@@ -18,7 +18,7 @@ from tests.support.production import START, Days, on
 
 from mlbot.config.folder import ConfigFolder
 from mlbot.console import Console
-from mlbot.errors import Exit, MlbotError, NotEvaluatedError
+from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.ledger.entries import DayEntry, Entry
@@ -231,6 +231,9 @@ def test_a_persons_commits_on_the_branch_stay(github: FakeGitHub, tmp_path: Path
         ("mkdir -p .github/workflows; echo x > .github/workflows/evil.yml", "may not**"),
         ("ln -sf /etc/passwd data/train.csv", "may not**"),
         ("rm data/train.csv", "may not**"),
+        ("printf x > \"$(printf 'data/\\377')\"; echo b >> data/train.csv", r"data/\\xff"),
+        ("echo b >> data/train.csv; git -c user.name=x -c user.email=x@x commit -qam x", "made a commit"),
+        ("git checkout -q --orphan other; git -c user.name=x -c user.email=x@x commit -qm x", "made a commit"),
         ("true", "found no newer data"),
         ("echo 'data/train.csv filter=lfs' > .git/info/attributes; echo b >> data/train.csv", "Git LFS"),
         (
@@ -288,6 +291,35 @@ def test_files_that_are_not_what_was_handed_over_keep_no_issue_closed(github: Fa
     assert watch.issue
     assert "**The change could not be proposed**: there is no files" in (watch.issue.body or "")
     assert watch.pulls == []
+
+
+def test_what_was_merged_during_a_refresh_is_not_taken_back(github: FakeGitHub, tmp_path: Path) -> None:
+    watch = Watch.open(github, tmp_path, recorded=DUE)
+    boss = github.user("boss", watch.models)
+    first, tip = watch.models.git.git("rev-parse", "main"), boss.push("main", {"train.py": "newer"})
+    put, folder = watch.look(DUE)
+    content, files = watch.refresh(DUE, put["refresh"])
+    handed = Handed(days=folder, digest=put["digest"], files=files, files_digest=content, refresh="success")
+    boss.push("main", {"data/train.csv": "a\nmerged\n"})
+    alarm_run(watch.job(ALARM, DUE), handed)
+    assert watch.models.git.git("rev-parse", f"{BRANCH}^") == tip, "git sees that both changed the file"
+    boss.force_push("main", {"data/train.csv": "a\nother\n"}, onto=first)
+    watch.models.git.git("branch", "-D", BRANCH)
+    alarm_run(watch.job(ALARM, DUE), handed)
+    assert watch.models.git.find(f"refs/heads/{BRANCH}") is None
+    assert watch.issue
+    assert "`main` was set back while the data was refreshed" in (watch.issue.body or "")
+
+
+def test_an_issue_that_may_not_be_written_is_no_green_job(github: FakeGitHub, tmp_path: Path) -> None:
+    watch = Watch.open(github, tmp_path, recorded=FIRST)
+    put, folder = watch.look(FIRST)
+    with pytest.raises(RefusedError):
+        alarm_run(
+            watch.job({**ALARM, "issues": "read"}, FIRST),
+            Handed(days=folder, digest=put["digest"], files=folder),
+        )
+    assert "alarm since" in watch.summary
 
 
 def test_days_that_cannot_be_read_are_said_and_become_an_issue(watch: Watch) -> None:

@@ -66,9 +66,8 @@ def test_days_are_read_once_recorded_and_told_of(production: Production) -> None
 
 def test_nothing_is_written_unless_asked(production: Production) -> None:
     production.log(0)
-    for options in ({"record": False}, {"record": True, "dry_run": True}):
-        assert production.watch(0, **options).looked_at == (f"churn {on(0)}",)
-        assert production.days() == []
+    assert production.watch(0, record=False).looked_at == (f"churn {on(0)}",)
+    assert production.days() == []
 
 
 @pytest.mark.parametrize("form", ["rows", "bodies"])
@@ -250,3 +249,23 @@ def test_the_command_line(production: Production, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert entry.invoke([*verb, "--date", on(2)]) == Exit.NOT_EVALUATED
     assert "could not be looked at" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_the_workflow_would_write(
+    production: Production, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alarms = ", alarms: {days: 1, then: retrain, stamp: again.txt}}"
+    clone = production.story.clone
+    clone.commit({"mlbot.yaml": CONFIG.replace("prediction: score}", f"prediction: score{alarms}")})
+    clone.git("push", "--quiet", "origin", "main")
+    for number in range(24):
+        production.log(number, missing=0.3 if number >= 20 else 0.0)
+    verb = ["monitor", "-C", str(production.path), "--dry-run", "--date", on(23)]
+    assert entry.invoke(verb) == Exit.FAILED
+    text = capsys.readouterr().out
+    assert "would bring the issue 'churn in production: alarm since" in text
+    assert "more missing values" in text
+    assert "would propose 1 file from mlbot-refresh-churn to main: Train churn again" in text
+    assert entry.invoke([*verb, "--json"]) == Exit.FAILED
+    assert [each["kind"] for each in json.loads(capsys.readouterr().out)] == ["issue", "proposal"]
+    assert production.days() == []

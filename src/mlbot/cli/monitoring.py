@@ -14,6 +14,7 @@ from mlbot.errors import Exit
     epilog=example(
         "mlbot monitor",
         "mlbot monitor churn --record",
+        "mlbot monitor churn --dry-run",
         "mlbot monitor churn --date 2026-11-20 --json | jq '.models[].findings'",
     )
 )
@@ -21,10 +22,10 @@ from mlbot.errors import Exit
 @option("--date", metavar="DATE", help="The day to say it of (UTC).", show_default="yesterday")
 @option("--since", metavar="DATE", help="Look at days from this one on.", show_default="the last 30 days")
 @option("--record", is_flag=True, help="Write what the days show to the ledger, so that they are never read again.")
-@option("--dry-run", is_flag=True, help="Read and say, and write nothing even with --record.")
+@option("--dry-run", is_flag=True, help="Print the issues and pull requests that the workflow would write; write none.")
 @json_option
 @common
-def monitor(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exit:
+def monitor(directory: Path, *, quiet: bool, as_json: bool, dry_run: bool, **asked: Any) -> Exit:
     """Say how models do in production: what changed in requests, answers, labels, volume, errors and live metrics.
 
     The logs that `monitor:` in mlbot.yaml names are read for each day that is over and was not looked at yet, and
@@ -38,7 +39,12 @@ def monitor(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exi
     for name in ("date", "since"):
         if asked[name] and not is_date(asked[name]):
             raise click.BadParameter(f"--{name} is a day such as 2026-11-20")
-    return look(directory, MonitorOptions(**asked), Console.of_process(quiet=quiet), as_json=as_json)
+    options, console = MonitorOptions(**asked), Console.of_process(quiet=quiet)
+    if dry_run:
+        from mlbot.monitoring.run_alarms import rehearse
+
+        return rehearse(directory, options, console, as_json=as_json)
+    return look(directory, options, console, as_json=as_json)
 
 
 VERBS = (monitor,)

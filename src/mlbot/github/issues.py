@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from mlbot.events.event import dig
 from mlbot.events.github import RefName
@@ -39,10 +39,11 @@ def open_thread(github: GitHub, *, title: str, body: str, label: str, marker: st
         if found is not None:
             return found
         try:
-            _create_issue(github, {"title": title, "body": body, "labels": [label]})
+            made = _create_issue(github, {"title": title, "body": body, "labels": [label]})
         except UnavailableError:
             continue  # perhaps it was opened: look again
-        oldest, *others = list(_threads(github, label, marker))
+        # GitHub's list may be a moment late, and have none of it.
+        oldest, *others = [*_threads(github, label, marker)] or [made]
         for other in others:
             _edit_issue(github, other.number, {"state": "closed", "state_reason": "not_planned"})
         return oldest
@@ -79,10 +80,11 @@ def _thread(raw: object) -> Thread:
     )
 
 
-def _create_issue(github: GitHub, fields: Mapping[str, object]) -> None:
+def _create_issue(github: GitHub, fields: Mapping[str, object]) -> Thread:
     raw = github.transport.json(github.request("POST", "/issues", fields, repeatable=False))
     # The answer says who the token really speaks as: an app of one's own is not `github-actions[bot]`.
     github.known_login = text_of(raw, "user", "login")
+    return _thread(raw)
 
 
 def _edit_issue(github: GitHub, number: int, fields: Mapping[str, object]) -> None:
@@ -262,4 +264,4 @@ def _page_to_open(operation: ProposeChange) -> str:
     """GitHub's page on which a person opens it with one click, with title and text filled in."""
     text = operation.body if len(operation.body) <= _LONGEST_IN_URL else last_line_of(operation.body)
     query = urlencode({"quick_pull": "1", "title": operation.title, "body": text})
-    return f"{operation.repository}/compare/{operation.base}...{operation.branch}?{query}"
+    return f"{operation.repository}/compare/{quote(operation.base)}...{operation.branch}?{query}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -25,6 +26,7 @@ from mlbot.protocol.operations import ProposeChange, Proposed, UpsertIssue, Writ
 
 LABEL = "mlbot-production"  # the label of the issues on models in production
 SHOWN = 14  # days in the issue's table
+MOST_SHOWN = 10  # names of files
 _WORDS = "production/words.j2"
 _TITLES = 200
 
@@ -212,17 +214,33 @@ _SILENT = {Why.NOT_LOOKED_AT, Why.NOT_LOGGED}
 """What is wrong with the logs, or with how mlbot.yaml names them."""
 
 
-Trouble = Literal["", "refresh-failed", "refused-files", "not-pushed", "no-files"]
-"""Why no change is proposed though one is due; empty where there is nothing to say."""
+class Trouble(StrEnum):
+    """Why no change is proposed though one is due. A closed list; the words are in templates/production/."""
+
+    SKIPPED = "skipped"  # the job that refreshes did not end well
+    COMMAND = "command"  # the command failed
+    COMMITTED = "committed"  # it made commits, which nobody looked at
+    LFS = "lfs"
+    TOO_MUCH = "too-much"
+    OTHER_FILES = "other-files"  # it changed files that it may not
+    NO_STAMP = "no-stamp"
+    MOVED = "moved"  # what it ran on is not on the guarded branch any more
+    NOT_PUSHED = "not-pushed"
+
+
+class Hindrance(Record):
+    """What keeps a change from being proposed."""
+
+    code: Trouble
+    detail: Text = ""
+    files: Annotated[tuple[Text, ...], Field(max_length=MOST_SHOWN)] = ()
 
 
 class Change(Record):
     """What came of the change that is to follow."""
 
     proposed: Proposed | None = None
-    trouble: Trouble = ""
-    detail: Text = ""
-    files: tuple[str, ...] = ()
+    hindrance: Hindrance | None = None
 
 
 def marker_of(model: Name) -> str:
@@ -306,8 +324,7 @@ class Refreshed(Record):
 
     model: Name
     files: Annotated[tuple[ChangedFile, ...], Field(max_length=MOST_FILES)] = ()
-    refused: Annotated[tuple[Text, ...], Field(max_length=MOST_FILES)] = ()  # what it changed and may not
-    failed: Text = ""  # why there is nothing
+    hindrance: Hindrance | None = None  # why there is nothing
 
 
 class HandedFiles(Record):

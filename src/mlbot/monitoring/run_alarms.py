@@ -4,6 +4,7 @@ The first reads what strangers sent to production, and hands over counts alone. 
 command that fetches new data, and hands over files. The third looks at what it was handed again, and writes.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ from mlbot.config.schema import Config, Model
 from mlbot.console import Console
 from mlbot.delivery.run_endpoint import live_samples
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, RefusedError, UsageError, require
-from mlbot.events.github import Login
+from mlbot.events.github import Login, parse_remote
 from mlbot.git.command import git
+from mlbot.git.ledger import is_ancestor
 from mlbot.git.proposal import commit_files, push_branch
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
@@ -29,7 +31,7 @@ from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.ledger.entries import DayEntry, Entry
 from mlbot.lib.constants import ACTIONS_BOT
 from mlbot.lib.escape import one_line
-from mlbot.lib.record import Digest, Name, digest, digest_of_stream
+from mlbot.lib.record import Digest, Name, Sha, digest, digest_of_stream
 from mlbot.lib.untrusted_json import read
 from mlbot.monitoring.alarms import (
     FILES_FILE,
@@ -37,13 +39,16 @@ from mlbot.monitoring.alarms import (
     HANDED_FILE,
     MOST_BYTES,
     MOST_FILES,
+    MOST_SHOWN,
     Change,
     ChangedFile,
     Controlled,
     HandedDays,
     HandedFiles,
+    Hindrance,
     Place,
     Refreshed,
+    Trouble,
     Unread,
     Watched,
     branch_of,
@@ -55,9 +60,9 @@ from mlbot.monitoring.alarms import (
     stamp_text,
     summary_of,
 )
-from mlbot.monitoring.run_monitor import days_of_logs
+from mlbot.monitoring.run_monitor import MonitorOptions, days_of_logs, exit_of, last_day, watched_models
 from mlbot.protocol.inference import ControlSamples
-from mlbot.protocol.operations import AppendLedger, ProposeChange, Proposed
+from mlbot.protocol.operations import AppendLedger, ProposeChange, Proposed, UpsertIssue, describe
 from mlbot.registry.run_repository import RepositoryContext
 
 _NONE = "none"
@@ -137,7 +142,11 @@ ReadDays = Callable[[RepositoryContext, date], HandedDays]
 
 def read_days(context: RepositoryContext, last: date) -> HandedDays:
     """What the logs say of every model that is watched, as they are."""
-    found = [*days_of_logs(context, last)]
+    return _days_of(context, last, context.config.models)
+
+
+def _days_of(context: RepositoryContext, last: date, models: Sequence[Model]) -> HandedDays:
+    found = [*days_of_logs(context, last, models)]
     asked = [Controlled(model=name, found=samples) for name, _, _ in found if (samples := _asked(context, name))]
     return HandedDays(
         controls=tuple(asked),
@@ -192,6 +201,45 @@ def _watched(context: RepositoryContext, model: Model, handed: HandedDays, last:
     return Watched.of(entries, context.config, model, day, unread=why, control=control)
 
 
+# What the jobs would write, said beforehand.
+
+
+def rehearse(directory: Path, options: MonitorOptions, console: Console, *, as_json: bool) -> Exit:
+    """Print the issues and the pull requests that the workflow would write as of a day, and write nothing.
+
+    No command that refreshes data is run: the files that it may change stand for those that it would.
+    """
+    require("judge", needed_for="Reading the logs of production")
+    context = RepositoryContext.of_laptop(directory, os.environ, console.say)
+    last = last_day(context, options)
+    models = [model for model, _ in watched_models(context, options.model)]
+    handed = _days_of(context, last, models)
+    if options.date:  # nobody can ask what was live on a day that is over
+        handed = handed.model_copy(update={"controls": ()})
+    found = [_watched(context, each, handed, last) for each in models]
+    page, folder = _page_of(context), ConfigFolder.of(context.repository.folder)
+    place = Place(repository=page, run=f"{page}/actions", guarded=context.branch, folder=folder)
+    operations: list[UpsertIssue | ProposeChange] = [issue_of(each, place, Change()) for each in found]
+    operations += [_likely(context, each, place) for each in found if each.is_due]
+    if as_json:
+        console.result(json.dumps([each.model_dump(mode="json") for each in operations], indent=2))
+    for operation in () if as_json else operations:
+        console.result(f"would {describe(operation)}\n\n{operation.title}\n\n{operation.body}\n")
+    return exit_of([each.now for each in found])
+
+
+def _page_of(context: RepositoryContext) -> str:
+    remote = parse_remote(context.remote.url)
+    return f"{remote.server}/{remote.repository}" if remote else "https://github.com/OWNER/NAME"
+
+
+def _likely(context: RepositoryContext, watched: Watched, place: Place) -> ProposeChange:
+    model = context.config.model(watched.now.model)
+    prefix = f"{place.folder.path}/" if place.folder.path else ""
+    names = watched.follow.files(model.data.train if model else None)
+    return proposal_of(watched, place, context.tip, {f"{prefix}{each}": digest("") for each in names})
+
+
 # The second job: runs the command that refreshes data.
 
 
@@ -201,7 +249,7 @@ def refresh_run(directory: Path, folder: ConfigFolder, models: Sequence[str], ou
     config = _config_here(repository)
     out.mkdir(parents=True, exist_ok=True)
     tip = repository.resolve("HEAD")
-    found = [_refreshed(repository, config, name, out, console) for name in models]
+    found = [_refreshed(repository, tip, config, name, out, console) for name in models]
     raw = HandedFiles(tip=tip, models=tuple(found)).model_dump_json().encode()
     (out / FILES_FILE).write_bytes(raw)
     console.result(f"digest={digest(raw)}")
@@ -214,52 +262,58 @@ def _config_here(repository: Repository) -> Config:
     return load_config(repository.project)
 
 
-def _refreshed(repository: Repository, config: Config, name: str, out: Path, console: Console) -> Refreshed:
+def _refreshed(repository: Repository, tip: Sha, config: Config, name: str, out: Path, console: Console) -> Refreshed:
     model = config.model(name)
     monitor = model.monitor if model else None
     if model is None or monitor is None or monitor.alarms.run is None:
         raise UsageError(f"mlbot.yaml has no command that refreshes the data of {name!r}")
     console.say(f"{name}: running {monitor.alarms.run.splitlines()[0]}")
     code = _run(monitor.alarms.run, repository.project)
-    if code != 0:
-        return Refreshed(model=name, failed=f"the command ended with exit code {code}")
-    return _collected(repository, name, monitor.alarms.files(model.data.train), out)
+    try:
+        if code != 0:
+            return _hindered(name, Trouble.COMMAND, str(code))
+        if repository.resolve("HEAD") != tip:
+            return _hindered(name, Trouble.COMMITTED)
+        return _collected(repository, name, monitor.alarms.files(model.data.train), out)
+    finally:  # the next model's command starts from the commit, too
+        git(["reset", "--quiet", "--hard", tip], repository.root)
+        git(["clean", "--quiet", "--force", "-d"], repository.root)
+
+
+def _hindered(name: str, code: Trouble, detail: str = "", files: Sequence[str] = ()) -> Refreshed:
+    shown = tuple(one_line(each, 200) for each in files[:MOST_SHOWN])
+    return Refreshed(model=name, hindrance=Hindrance(code=code, detail=one_line(detail, 200), files=shown))
 
 
 def _run(command: str, folder: Path) -> int:
     """The exit code of a command of the guarded branch's. It may print, and gets none of GitHub's files to write to."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "ACTIONS_", "MLBOT_"))}
-    shown = ["bash", "-euo", "pipefail", "-c", command]
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "ACTIONS_", "MLBOT_"))}
+    shell = ["bash", "-euo", "pipefail", "-c", command]
     # What it prints goes to the log: standard output is the job's outputs.
-    return subprocess.run(shown, cwd=folder, env=kept, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
+    return subprocess.run(shell, cwd=folder, env=own, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
 
 
 def _collected(repository: Repository, name: Name, allowed: Sequence[str], out: Path) -> Refreshed:
     """What differs from the commit, as far as it may; taken as files, whatever git would make of them."""
-    config_folder = ConfigFolder.of(repository.folder)
-    kept: list[ChangedFile] = []
-    refused: list[str] = []
-    for path in _changed(repository):
-        file = repository.root / path
-        if may_write(path, allowed, config_folder) and _is_plain(repository.root, path):
-            kept.append(_copied(file, path, out))
-        else:
-            refused.append(path)
-    in_lfs = [each.path for each in kept if _is_in_lfs(repository, each.path)]
-    _reset(repository)
-    if in_lfs:
-        return Refreshed(model=name, failed=f"{in_lfs[0][:200]} is in Git LFS, which mlbot does not write to")
-    if len(kept) > MOST_FILES or any(each.size_bytes > MOST_BYTES for each in kept):
-        return Refreshed(model=name, failed="the files are more, or larger, than a pull request can hold")
+    folder, changed = ConfigFolder.of(repository.folder), [*_changed(repository)]
+    refused = [path for path in changed if not (may_write(path, allowed, folder) and _is_plain(repository.root, path))]
     if refused:
-        return Refreshed(model=name, refused=tuple(each[:200] for each in refused[:MOST_FILES]))
-    return Refreshed(model=name, files=tuple(kept))
+        return _hindered(name, Trouble.OTHER_FILES, files=refused)
+    if in_lfs := next((path for path in changed if _is_in_lfs(repository, path)), None):
+        return _hindered(name, Trouble.LFS, in_lfs)
+    sizes = [(repository.root / path).stat().st_size for path in changed]
+    if len(changed) > MOST_FILES or any(size > MOST_BYTES for size in sizes):
+        return _hindered(name, Trouble.TOO_MUCH)
+    return Refreshed(model=name, files=tuple(_copied(repository.root / path, path, out) for path in changed))
 
 
 def _changed(repository: Repository) -> Iterator[str]:
-    """The paths that differ from the commit, those that are new too, but for what git ignores."""
+    """The paths that differ from the commit, those that are new too, but for what git ignores.
+
+    A name that is no text is of no file that may be taken, and is shown as what it is.
+    """
     listed = ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none"]
-    for line in git(listed, repository.root).decode("utf-8", "surrogateescape").split("\0"):
+    for line in git(listed, repository.root).decode("utf-8", "backslashreplace").split("\0"):
         if line:
             yield line[3:]
 
@@ -286,12 +340,6 @@ def _copied(file: Path, path: str, out: Path) -> ChangedFile:
 
 def _file_name(content: Digest) -> str:
     return f"{content.removeprefix('sha256:')}.file"
-
-
-def _reset(repository: Repository) -> None:
-    """The next model's command starts from the commit, too."""
-    git(["checkout", "--quiet", "--force", "HEAD", "--", "."], repository.root)
-    git(["clean", "--quiet", "--force", "-d"], repository.root)
 
 
 # The third job: writes.
@@ -341,9 +389,9 @@ def alarm_run(ci: MonitorJob, handed: Handed) -> Exit:
     ci.runner.add_summary(summary_of(issues, off=off).text)
     for kind, done in published.done:
         ci.console.say(f"{kind}: {done}")
-    published.raise_failures()
-    if writer.faults:
-        raise writer.faults[0]
+    # An issue that the token may not write is a fault here: nobody else says that production alarms.
+    for fault in (*published.failed, *published.refused, *writer.faults):
+        raise fault
     return Exit.OK
 
 
@@ -351,6 +399,14 @@ def _new(context: RepositoryContext, entries: Sequence[DayEntry]) -> tuple[DayEn
     """Entries of days that are over; the ledger leaves those that it has."""
     today = context.now().astimezone(UTC).date().isoformat()
     return tuple(each for each in entries if each.date < today)
+
+
+_Files = tuple[Sha, Mapping[str, Digest]]
+"""A commit, and what files are to be on it."""
+
+
+def _hindered_by(code: Trouble, detail: str = "") -> Change:
+    return Change(hindrance=Hindrance(code=code, detail=one_line(detail, 500)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,7 +441,7 @@ class _Writer:
         except (RefusedError, NotEvaluatedError) as error:
             if isinstance(error, NotEvaluatedError):
                 self.faults.append(error)
-            return Change(trouble="not-pushed", detail=f"{error.what}. {error.hint}"[:500])
+            return _hindered_by(Trouble.NOT_PUSHED, error.line)
 
     def _proposed(self, watched: Watched) -> Change:
         if found := _proposed(self.ci, watched):
@@ -393,57 +449,57 @@ class _Writer:
         made = self._stamped(watched) if watched.follow.then == "retrain" else self._refreshed(watched)
         if isinstance(made, Change):
             return made
-        wanted = proposal_of(watched, self.place, self.context.tip, made)
+        tip, files = made
+        wanted = proposal_of(watched, self.place, tip, files)
         published = self.executor.apply([wanted])
-        published.raise_failures()
-        if published.refused:
-            raise published.refused[0]
+        for fault in (*published.failed, *published.refused):
+            raise fault
         return Change(proposed=published.proposals[wanted.branch])
 
-    def _stamped(self, watched: Watched) -> Mapping[str, Digest] | Change:
+    def _stamped(self, watched: Watched) -> "_Files | Change":
         stamp = watched.follow.stamp or ""
         path = f"{self.place.folder.path}/{stamp}" if self.place.folder.path else stamp
         if not may_write(path, (stamp,), self.place.folder):
-            return Change(trouble="no-files", detail=f"{stamp} is no file that mlbot may write")
+            return _hindered_by(Trouble.NO_STAMP, stamp)
         raw = stamp_text(watched).encode()
-        self._keep(raw)
-        return {path: digest(raw)}
+        self.handed.files.mkdir(parents=True, exist_ok=True)
+        self._file(digest(raw)).write_bytes(raw)
+        return self.context.tip, {path: digest(raw)}
 
-    def _refreshed(self, watched: Watched) -> Mapping[str, Digest] | Change:
+    def _refreshed(self, watched: Watched) -> "_Files | Change":
         """The files of a refresh, each looked at again: who ran the command is not believed what it may change."""
         given = self.handed.read_files()
         mine = next((each for each in given.models if each.model == watched.now.model), None) if given else None
-        if mine is None or mine.failed:
-            why = mine.failed if mine else f"the job that refreshes ended as {one_line(self.handed.refresh, 40)}"
-            return Change(trouble="refresh-failed", detail=why)
+        if given is None or mine is None:
+            return _hindered_by(Trouble.SKIPPED, self.handed.refresh)
+        if mine.hindrance:
+            return Change(hindrance=mine.hindrance)
         model = self.context.config.model(watched.now.model)
         allowed = watched.follow.files(model.data.train if model else None)
         refused = [each.path for each in mine.files if not may_write(each.path, allowed, self.place.folder)]
-        if refused or mine.refused:
-            return Change(trouble="refused-files", files=(*mine.refused, *refused))
+        if refused:
+            return Change(hindrance=_hindered(watched.now.model, Trouble.OTHER_FILES, files=refused).hindrance)
+        # On the commit that the command ran on: what was merged since is in none of its files.
+        if not is_ancestor(self.context.repository.root, given.tip, self.context.tip):
+            return _hindered_by(Trouble.MOVED)
         for each in mine.files:
             self._check(each)
-        return {each.path: each.digest for each in mine.files}
+        return given.tip, {each.path: each.digest for each in mine.files}
 
     def _check(self, changed: ChangedFile) -> None:
-        file = self._kept / _file_name(changed.digest)
+        file = self._file(changed.digest)
         if not file.is_file() or file.is_symlink() or file.stat().st_size > MOST_BYTES:
             raise NotEvaluatedError(f"the refreshed {changed.path[:200]} was not handed over", hint=_AGAIN)
         with file.open("rb") as stream:
             if digest_of_stream(stream) != changed.digest:
                 raise NotEvaluatedError(f"the refreshed {changed.path[:200]} is not what was handed over", hint=_AGAIN)
 
-    @property
-    def _kept(self) -> Path:
-        return self.handed.files
-
-    def _keep(self, raw: bytes) -> None:
-        self._kept.mkdir(parents=True, exist_ok=True)
-        (self._kept / _file_name(digest(raw))).write_bytes(raw)
+    def _file(self, content: Digest) -> Path:
+        return self.handed.files / _file_name(content)
 
     def _push(self, operation: ProposeChange) -> bool:
         """Push a change to its branch; False where the guarded branch has it already."""
-        files = {path: self._kept / _file_name(content) for path, content in operation.files.items()}
+        files = {path: self._file(content) for path, content in operation.files.items()}
         # The alarm's day, so that a run that begins anew makes the same commit.
         when = int(datetime.fromisoformat(operation.stamp.day).replace(tzinfo=UTC).timestamp())
         root = self.context.repository.root

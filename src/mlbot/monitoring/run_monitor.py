@@ -39,7 +39,6 @@ class MonitorOptions(Record):
     date: Date | None = None  # None: yesterday
     since: Date | None = None  # None: the first day that is not recorded
     record: bool = False
-    dry_run: bool = False
 
 
 class Watched(Record):
@@ -80,38 +79,45 @@ def exit_of(models: Sequence[Health]) -> Exit:
 
 def watch(context: RepositoryContext, options: MonitorOptions) -> Watched:
     """How each model does, after the days that were not looked at yet; recorded if asked for."""
+    day = last_day(context, options)
+    healths, looked = list[Health](), list[str]()
+    for model, settings in watched_models(context, options.model):
+        watching = _Watching(context=context, model=model, settings=settings, day=day, options=options)
+        health = watching.health()
+        healths.append(health if options.date else _controlled(context, health))
+        looked += [f"{model.name} {each}" for each in watching.looked]
+    context.update_checkout()
+    return Watched(models=tuple(healths), looked_at=tuple(looked), recorded=options.record)
+
+
+def last_day(context: RepositoryContext, options: MonitorOptions) -> date:
+    """The last day to look at. Raises `UsageError` where it is not over, or before the first."""
     yesterday = context.now().astimezone(UTC).date() - timedelta(days=1)
     day = date.fromisoformat(options.date) if options.date else yesterday
     if day > yesterday:
         raise UsageError(f"{day} is not over", hint=f"The last day that can be looked at is {yesterday} (UTC).")
     if options.since and date.fromisoformat(options.since) > day:
         raise UsageError(f"{options.since} is after {day}, the last day to look at", hint="Say an earlier `--since`.")
-    healths, looked = list[Health](), list[str]()
-    for model, settings in _watched(context, options.model):
-        watching = _Watching(context=context, model=model, settings=settings, day=day, options=options)
-        health = watching.health()
-        healths.append(health if options.date else _controlled(context, health))
-        looked += [f"{model.name} {each}" for each in watching.looked]
-    context.update_checkout()
-    recorded = options.record and not options.dry_run
-    return Watched(models=tuple(healths), looked_at=tuple(looked), recorded=recorded)
+    return day
 
 
 def _controlled(context: RepositoryContext, health: Health) -> Health:
     """With what the live endpoint answers to golden requests now, where the environment has one."""
     try:
         found = live_samples(context, health.model, health.environment)
-    except MlbotError as error:
-        return health.unknown(error.line)
+    except MlbotError as error:  # no alarm is silenced by what could not be asked beside it
+        return health if health.state is State.ALARM else health.unknown(error.line)
     return health.controlled(found, context.now().astimezone(UTC).date().isoformat()) if found else health
 
 
-def days_of_logs(context: RepositoryContext, day: date) -> Iterator[tuple[Name, list[DayEntry], dict[Date, str]]]:
+def days_of_logs(
+    context: RepositoryContext, day: date, models: Sequence[Model]
+) -> Iterator[tuple[Name, list[DayEntry], dict[Date, str]]]:
     """What the logs of each model say of the days up to one that the ledger lacks, and why days could not be read.
 
     Nothing is recorded.
     """
-    for model in context.config.models:
+    for model in models:
         if model.monitor:
             watching = _Watching(
                 context=context, model=model, settings=model.monitor, day=day, options=MonitorOptions()
@@ -120,7 +126,8 @@ def days_of_logs(context: RepositoryContext, day: date) -> Iterator[tuple[Name, 
             yield model.name, watching.made, watching.faults
 
 
-def _watched(context: RepositoryContext, name: Name | None) -> list[tuple[Model, Monitor]]:
+def watched_models(context: RepositoryContext, name: Name | None) -> list[tuple[Model, Monitor]]:
+    """The models that are watched, or the one that is asked for. Raises `UsageError` where there is none."""
     config = context.config
     found = [(each, each.monitor) for each in config.models if each.monitor and name in {None, each.name}]
     if name is not None and config.model(name) is None:
@@ -168,7 +175,7 @@ class _Watching:
     def _record(self, made: Sequence[DayEntry]) -> None:
         self.looked += [each.date for each in made]
         self.made += made
-        if made and self.options.record and not self.options.dry_run:
+        if made and self.options.record:
             self.context.record(*made)
 
     def _missing(self, entries: Sequence[Entry]) -> Iterator[Date]:
