@@ -120,6 +120,14 @@ def git(arguments: Sequence[str], cwd: Path, *, stdin: bytes = b"", extra: Mappi
     return done.stdout
 
 
+def make_bare(folder: Path, config: str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n") -> None:
+    """Make of a folder what `git init --bare` would make of it, without a process and what the user's template has."""
+    for name in ("objects", "refs"):
+        (folder / name).mkdir()
+    (folder / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+    (folder / "config").write_text(config, encoding="utf-8", errors="surrogateescape")
+
+
 def words(done: subprocess.CompletedProcess[bytes]) -> str:
     """What git said about its failure."""
     text = done.stderr.decode("utf-8", "replace").strip()

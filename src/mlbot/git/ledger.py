@@ -21,7 +21,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from mlbot.errors import NotEvaluatedError, UsageError
-from mlbot.git.command import MOST_ENTRIES, WHO, git, list_names, list_tree, read_objects, signed, try_git
+from mlbot.git.command import MOST_ENTRIES, WHO, git, list_names, list_tree, make_bare, read_objects, signed, try_git
 from mlbot.git.remote import Remote, conflict_with, failure, is_denied, list_refs
 from mlbot.ledger.entries import BRANCH, FORMER_BRANCH, Entry, Kind, Ledger, files_of, folders_of, read_files
 from mlbot.lib.constants import CHARTS
@@ -420,18 +420,14 @@ def _read_blobs(repository: Path, oids: Mapping[str, str]) -> dict[str, bytes]:
 def _repository(url: str) -> Iterator[Path]:
     """An empty repository of its own: a shallow fetch would make the user's one shallow.
 
-    It is what `git init --bare` would make, and declared to be a partial clone, so that git takes it as whole without
-    the files that were not asked for.
+    It is declared to be a partial clone, so that git takes it as whole without the files that were not asked for.
     """
     if any(char in url for char in "\n\0"):
         raise UsageError(f"{url!r} is no address")
     quoted = url.replace("\\", "\\\\").replace('"', '\\"')
     with tempfile.TemporaryDirectory(prefix="mlbot-branch-", ignore_cleanup_errors=True) as folder:
         here = Path(folder)
-        for name in ("objects", "refs"):
-            (here / name).mkdir()
-        (here / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
-        (here / "config").write_text(_CONFIG.format(url=quoted), encoding="utf-8", errors="surrogateescape")
+        make_bare(here, _CONFIG.format(url=quoted))
         yield here
 
 
@@ -591,11 +587,11 @@ def fetch_ledger(repository: Path, remote: Remote, name: str = "origin") -> Loss
     """
     tracked = [f"refs/remotes/{name}/{branch}" for branch in (BRANCH, FORMER_BRANCH)]
     places = dict(zip((f"refs/heads/{BRANCH}", f"refs/heads/{FORMER_BRANCH}", COPY), (*tracked, THEIRS), strict=True))
-    _keep(repository, tracked)
+    here = _keep(repository, tracked, refs_in(repository, *places.values(), COPY))
     for look in range(_LOOKS):
         there = list_refs(remote, repository, *places)
-        for place in places.values():  # what is gone there is gone here; what was known of it is kept
-            git(["update-ref", "-d", place], repository)
+        for place in (place for ref, place in places.items() if ref not in there and place in here):
+            git(["update-ref", "-d", place], repository)  # what is gone there is gone here; what was known is kept
         specs = [f"+{ref}:{place}" for ref, place in places.items() if ref in there]
         fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote.url, *specs]
         done = remote.run(fetch, repository) if specs else None
@@ -603,20 +599,22 @@ def fetch_ledger(repository: Path, remote: Remote, name: str = "origin") -> Loss
             break
         if look == _LOOKS - 1 or is_denied(done) or b"couldn't find remote ref" not in done.stderr:
             raise failure(done, "reading", BRANCH)  # else it was deleted between the two
-    _keep(repository, [THEIRS])
-    _keep(repository, tracked)
-    known = refs_in(repository, *tracked, COPY)
+    known = _keep(repository, [THEIRS], refs_in(repository, *places.values(), COPY))
+    known = _keep(repository, tracked, known)
     return loss_in(repository, [known[ref] for ref in tracked if ref in known], known.get(COPY))
 
 
-def _keep(repository: Path, refs: Sequence[str]) -> None:
-    """Let the clone's copy of the ledger be at what refs have together, where that is all that the copy has."""
-    there = refs_in(repository, *refs, COPY)
+def _keep(repository: Path, refs: Sequence[str], there: dict[str, Sha]) -> dict[str, Sha]:
+    """Let the clone's copy of the ledger be at what refs have together, where that is all that the copy has.
+
+    `there` are the clone's refs as they are; they are so afterwards.
+    """
     tips = [there[ref] for ref in refs if ref in there]
-    if not tips or loss_in(repository, tips, there.get(COPY)) is not None:
-        return
-    tip = _tip_of(repository, Tips(own=tips[0], former=tips[1] if tips[1:] else None), 0)
-    git(["update-ref", COPY, tip or tips[0]], repository)
+    if not tips or tips == [there.get(COPY)] or loss_in(repository, tips, there.get(COPY)) is not None:
+        return there
+    tip = _tip_of(repository, Tips(own=tips[0], former=tips[1] if tips[1:] else None), 0) or tips[0]
+    git(["update-ref", COPY, tip], repository)
+    return there | {COPY: tip}
 
 
 def _message(entries: Sequence[Entry]) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbot.git.command import git, signed
+from mlbot.git.command import git, make_bare, signed
 from mlbot.git.remote import Remote, failure, is_denied
 from mlbot.lib.record import Name, Sha
 
@@ -99,5 +99,5 @@ def _repository() -> Iterator[Path]:
     """A repository of its own, so that the user's gets no objects of it."""
     with tempfile.TemporaryDirectory(prefix="mlbot-lock-", ignore_cleanup_errors=True) as folder:
         here = Path(folder)
-        git(["init", "--quiet", "--bare", "--template=", "."], here)
+        make_bare(here)
         yield here

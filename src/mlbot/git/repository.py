@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,6 +113,13 @@ def _is_inside(worktree_: Path, path: Path) -> bool:
 
 
 _NAMES = ("main", "master")
+
+
+def _places(names: Iterable[str], remote: str) -> list[str]:
+    """The refs that a branch of one of these names may have."""
+    return [f"refs/{kind}/{name}" for name in names for kind in ("heads", f"remotes/{remote}")]
+
+
 _LONGEST_LINK = 4096  # bytes, as Linux has it
 UNSHALLOW = "Fetch the whole history: git fetch --unshallow (in GitHub Actions: actions/checkout with fetch-depth: 0)."
 
@@ -188,9 +195,12 @@ class Repository:
 
     def default_branch(self) -> Branch:
         """The branch that pull requests go into: the remote's HEAD, else main, master or init.defaultBranch."""
-        refs = self._refs("refs/remotes/*/HEAD")
+        usual = (f"refs/{kind}/{name}" for name in _NAMES for kind in ("heads", "remotes/*"))
+        refs = self._refs("refs/remotes/*/HEAD", *usual)
         remote, name = _remote_head(refs)
-        found = (self.branch(name, remote=remote) if name else None) or self.branch(*_NAMES, remote=remote)
+        if name and name not in _NAMES:
+            refs |= self._refs(*_places([name], remote))
+        found = self._branch([name, *_NAMES] if name else _NAMES, remote, refs)
         found = found or self.branch(*self._configured(), remote=remote)
         if found is None:
             raise UsageError("cannot tell which branch to compare with", hint="Name it: --base BRANCH")
@@ -202,9 +212,9 @@ class Repository:
         Its commit is the local branch's; but the remote's when there is no local one, when the local one is merely
         behind, and when HEAD is at it: what it has more than the remote is then what a pull request would bring.
         """
-        if not names:
-            return None
-        refs = self._refs(*(f"refs/{kind}/{name}" for name in names for kind in ("heads", f"remotes/{remote}")))
+        return self._branch(names, remote, self._refs(*_places(names, remote))) if names else None
+
+    def _branch(self, names: Sequence[str], remote: str, refs: Mapping[str, str]) -> Branch | None:
         for name in names:
             local, tracked = refs.get(f"refs/heads/{name}"), refs.get(f"refs/remotes/{remote}/{name}")
             if local and tracked and local != tracked:

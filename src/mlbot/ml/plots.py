@@ -4,7 +4,7 @@ Colours are named by role and come from a theme, so that one specification serve
 specification of a page has one view, which the page stretches to its width, and carries its data.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -507,7 +507,7 @@ def charts(report: Report) -> Charts:
 
 def chart_specs(model: ModelReport) -> dict[str, Spec]:
     """A specification for each chart that this model's report has data for, by name, in the order to show them."""
-    with debug_mode(False):  # the whole is validated, once
+    with debug_mode(False):  # tests validate what is made; here that would take longer than to make it
         made = {name: make(model, Use.PAGE) for name, make in _MAKERS.items()}
         return {name: _spec(chart) for name, chart in made.items() if chart is not None}
 
@@ -516,8 +516,20 @@ def picture_spec(model: ModelReport) -> Spec | None:
     """The charts of a comment, side by side: the changes by slice and one curve, without slices two curves."""
     with debug_mode(False):
         made = (_MAKERS[name](model, Use.PICTURE) for name in ("slices", *_BESIDE))
-        chosen = list(islice((chart for chart in made if chart is not None), 2))
-        return _spec(alt.hconcat(*chosen, spacing=36).resolve_scale(color="independent")) if chosen else None
+        chosen = [_spec(chart) for chart in islice((chart for chart in made if chart is not None), 2)]
+    return _beside(chosen) if chosen else None
+
+
+def _beside(specs: Sequence[Spec]) -> Spec:
+    """Specifications side by side; Altair would copy each of them several times."""
+    shared = ("$schema", "datasets")
+    return {
+        "$schema": specs[0]["$schema"],
+        "hconcat": [{key: value for key, value in spec.items() if key not in shared} for spec in specs],
+        "spacing": 36,
+        "resolve": {"scale": {"color": "independent"}},
+        "datasets": {name: rows for spec in specs for name, rows in spec["datasets"].items()},
+    }
 
 
 def svg(spec: Spec, theme: str) -> str:
@@ -527,7 +539,7 @@ def svg(spec: Spec, theme: str) -> str:
 
 def _spec(chart: Any) -> Spec:
     """As plain data; Altair's own theme is left out, the page has one."""
-    return {key: value for key, value in chart.to_dict().items() if key != "config"}
+    return {key: value for key, value in chart.to_dict(validate=False).items() if key != "config"}
 
 
 _MAKERS: Mapping[str, Callable[[ModelReport, Use], Any | None]] = MappingProxyType(

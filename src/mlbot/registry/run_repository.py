@@ -11,7 +11,7 @@ from pathlib import Path
 from mlbot.config.schema import Config, EnvironmentConfig, Model
 from mlbot.errors import MlbotError, NotEvaluatedError, UsageError
 from mlbot.events.github import Attempt
-from mlbot.git.command import git, try_git
+from mlbot.git.command import make_bare, try_git
 from mlbot.git.ledger import LedgerBranch, fetch_history, fetch_ledger
 from mlbot.git.locks import LockRef
 from mlbot.git.merge import first_parents
@@ -48,7 +48,7 @@ class Tags:
         """The tags as they are now, whatever the checkout knows of them. Errors: as `fetch`."""
         with tempfile.TemporaryDirectory(prefix="mlbot-tags-", ignore_cleanup_errors=True) as folder:
             here = Path(folder)
-            git(["init", "--quiet", "--bare", "--template=", "."], here)
+            make_bare(here)
             alternates = here / "objects" / "info" / "alternates"
             alternates.parent.mkdir(exist_ok=True)
             alternates.write_text(f"{checkout.common_dir / 'objects'}\n", encoding="utf-8")
@@ -103,8 +103,8 @@ class Tags:
         if self.find(name) is None:
             when = int(datetime.fromisoformat(time).timestamp())
             create_tag(self.folder, name, note.commit, tag_message(sentence, note), when)
-            push_tag(self.folder, self.remote, name)
-            self.fetch()
+            if not push_tag(self.folder, self.remote, name):  # it is somebody else's, and may be another object
+                self.fetch()
         made = self.find(name)
         if made is None:
             raise NotEvaluatedError(f"the tag {name} is not there although it was pushed", hint="Run it again.")
