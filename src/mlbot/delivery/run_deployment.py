@@ -21,6 +21,7 @@ from mlbot.errors import MlbotError, NotEvaluatedError, RefusedError, require
 from mlbot.git.locks import PREFIX, Held
 from mlbot.ledger.entries import Action, DeploymentEntry, DeploymentIntent, DeploymentState, Entry, ReleaseEntry
 from mlbot.ledger.queries import deployments, live, release_of
+from mlbot.lib.templates import sentence
 from mlbot.lib.version import Served, Stored, Version, name_of, served_of, shorten
 from mlbot.protocol.golden import Golden, SmokeResult
 from mlbot.registry.run_repository import RepositoryContext
@@ -50,7 +51,7 @@ class Deployment:
     folder: Path  # for files
     file: Path  # the version's verified bytes
     begun: DeploymentEntry | None = None  # the ledger's entry of an earlier run of it
-    said: str = ""  # what was found before it began
+    shown: str = ""  # what was found before it began
 
     def run(self) -> tuple[DeploymentEntry, str]:
         """Do it, or undo it.
@@ -74,11 +75,11 @@ class Deployment:
         except MlbotError as error:
             ended = self._ended(started, *self._back(error.line))
         except KeyboardInterrupt:
-            ended = self._ended(started, *self._back("It was interrupted."))
+            ended = self._ended(started, *self._back(sentence("deployment", "interrupted")))
             self._finish(ended)
             raise
         else:
-            ended = self._ended(started, "succeeded", f"{detail} {self.said}".strip())
+            ended = self._ended(started, "succeeded", f"{detail} {self.shown}".strip())
         return ended, self._finish(ended)
 
     def _forward(self) -> str:
@@ -104,7 +105,7 @@ class Deployment:
     def _smoke(self, file: Path) -> str:
         """What is served answers as judged, and in time; then the command of the user's agrees."""
         settings = self.environment.smoke or Smoke()
-        found = "It is served; it has no golden requests, so only its bytes were verified."
+        found = sentence("deployment", "smoke/bytes-alone")
         if self.golden is not None:
             self.context.say(f"Smoke test: {self.golden.rows} golden requests")
             found = _passed(self._golden_test(file, self.golden, settings))
@@ -148,11 +149,11 @@ class Deployment:
         moved = live is not None and (live.version, live.digest) == (self.release.version, self.release.digest)
         previous = self.previous
         if not moved:
-            return "failed", f"{why} Nothing was moved."
+            return "failed", sentence("deployment", "back/unmoved", why=why)
         if previous is None:
-            return "failed", f"{why} There is no version before it, {self._withdrawn()}"
+            return "failed", self._withdrawn(why)
         if previous.version == self.release.version:
-            return "failed", f"{why} It was live before, so it stays switched on."
+            return "failed", sentence("deployment", "back/same", why=why)
         self.context.say(f"Going back to v{previous.version}")
         try:
             self._switch_back(previous)
@@ -162,8 +163,8 @@ class Deployment:
                 f"v{previous.version}: {error.line}",
                 hint=f'Fix the target, then: mlbot rollback {self.release.model} {self.environment.name} --reason "…"',
             ) from error
-        found = f"{why} v{previous.version} is served again, and was verified. {self._endpoint_back(previous)}"
-        return "rolled-back", found.strip()
+        endpoint = self._endpoint_back(previous)
+        return "rolled-back", sentence("deployment", "back/good", why=why, version=previous.version, endpoint=endpoint)
 
     def _endpoint_back(self, previous: Served) -> str:
         """Have the endpoint serve the version before again, too; what came of that. Empty: there is none."""
@@ -174,18 +175,18 @@ class Deployment:
         golden = read_golden(self.context, release) if release else None
         return EndpointTest(endpoint=endpoint, model=model, served=previous, golden=golden).back()
 
-    def _withdrawn(self) -> str:
+    def _withdrawn(self, why: str) -> str:
         """Take a first deployment away again; what came of that."""
         self.context.say(f"Taking {self._name} away again")
         try:
             done = self.target.withdraw(self.release.model)
         except MlbotError as error:
-            return f"and it stays switched on: {error.line}"
-        endpoint, gone = self.environment.endpoint, ""
-        if done and endpoint is not None:
-            gone = withdrawn(endpoint, self.release.model, served_of(self.release))
-        words = "so nothing is served now." if done else "and this kind of target keeps it switched on."
-        return f"{words} {gone}".strip()
+            return sentence("deployment", "back/none-stuck", why=why, fault=error.line)
+        if not done:
+            return sentence("deployment", "back/none-stays", why=why)
+        endpoint = self.environment.endpoint
+        gone = withdrawn(endpoint, self.release.model, served_of(self.release)) if endpoint else ""
+        return sentence("deployment", "back/none-gone", why=why, endpoint=gone)
 
     def _switch_back(self, previous: Served) -> None:
         version = Version.parse(previous.version)
@@ -241,7 +242,7 @@ class OvertakenError(RefusedError):
 
 def _passed(result: SmokeResult) -> str:
     if not result.passed:
-        raise NotEvaluatedError(f"The smoke test failed ({result.reason}). {result.detail}")
+        raise NotEvaluatedError(sentence("deployment", "failed", reason=result.reason, detail=result.detail))
     return result.detail
 
 
@@ -337,9 +338,9 @@ class EnvironmentLock:
         return self.context.fetch(goal.digest, self.folder / _FETCHED)
 
     def deployment(
-        self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...], *, said: str = ""
+        self, intent: DeploymentIntent, held: Held, entries: tuple[Entry, ...], *, shown: str = ""
     ) -> Deployment:
-        """A deployment, ready to run; its bytes are fetched. `said`: what was found before it.
+        """A deployment, ready to run; its bytes are fetched. `shown`: what was found before it.
 
         Raises:
             NotEvaluatedError: there is nothing to test it by, which only a rollback puts up with.
@@ -366,7 +367,7 @@ class EnvironmentLock:
             previous=serves(entries, self.environment, self.model),
             folder=self.folder,
             file=self.named(release),
-            said=said,
+            shown=shown,
             begun=_started(intent, entries),
         )
 

@@ -213,7 +213,7 @@ class _Attempt(ABC):
         same = now.goal == goal and self._intent(Snapshot(entries=entries), goal).id == intent.id
         if not same or not _decide(now).go:
             return None
-        deployment = self.lock.deployment(intent, held, entries, said=shadow_text(result.facts))
+        deployment = self.lock.deployment(intent, held, entries, shown=shadow_text(result.facts))
         if self.action == "rollback":
             self._give_up(intent, entries)
         ended, untagged = deployment.run()

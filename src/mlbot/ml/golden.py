@@ -25,6 +25,7 @@ from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
 from mlbot.lib.record import Digest
 from mlbot.lib.record import digest as digest_text
+from mlbot.lib.templates import sentence
 from mlbot.ml import disable_telemetry, frames, holdout
 from mlbot.ml.answers import Floats
 from mlbot.ml.independence import DEPENDENCES
@@ -92,19 +93,17 @@ def smoke(
 ) -> SmokeResult:
     """Whether a file read back from a target is the judged one, loads, predicts what was judged, and fast enough."""
     if golden.table is not None and ask is None:
-        what = "Its predictor is not in the config of the released commit, so nobody can ask it."
-        return _failed(golden, SmokeReason.NOT_LOADED, what)
+        return _failed(golden, SmokeReason.NOT_LOADED, sentence("deployment", "smoke/no-predictor"))
     if golden.table is not None and settings.p95_ms is not None:
-        what = "There is a limit on its latency (smoke.p95_ms), and of a model behind a predictor it is not measured."
-        return _failed(golden, SmokeReason.NOT_MEASURED, what)
+        return _failed(golden, SmokeReason.NOT_MEASURED, sentence("deployment", "smoke/not-measured"))
     limits = limits or Limits(latency_requests=max(settings.requests, _FEWEST_TIMED))
     scored = ask(file, _requests(golden)) if ask else score(file, _requests(golden), limits=limits)
     if isinstance(scored, Problem):
         varies = scored.cause in DEPENDENCES
         return _failed(golden, SmokeReason.ANSWERS_VARY if varies else SmokeReason.NOT_LOADED, scored.detail)
     if scored.digest != golden.digest:
-        what = f"The target gives back {scored.digest}, not {golden.digest}, which was judged."
-        return _failed(golden, SmokeReason.NOT_THE_BYTES, what)
+        words = sentence("deployment", "smoke/not-the-bytes", golden=golden, found=scored.digest)
+        return _failed(golden, SmokeReason.NOT_THE_BYTES, words)
     return _compared(golden, scored, settings)
 
 
@@ -153,25 +152,24 @@ def _compared(golden: Golden, scored: Scored, settings: Smoke) -> SmokeResult:
     apart = np.abs(judged - found) if judged.shape == found.shape else None
     difference, tolerance = None if apart is None else float(apart.max()), float(allowed.max())
     p95 = scored.latency.p95_ms if scored.latency else None
-    facts: dict[str, Any] = {
-        "rows": golden.rows,
-        "max_difference": difference,
-        "tolerance": tolerance,
-        "p95_ms": p95,
-        "limit_ms": settings.p95_ms,
-    }
     if apart is None or not (apart <= allowed).all():
-        by = "in their form" if difference is None else f"by up to {difference:.3g}"
-        limit = f"{tolerance:.3g}" if tolerance else "no difference on the processor that judged"
-        what = f"The predictions differ from the judged ones {by}; allowed is {limit}."
-        return SmokeResult(passed=False, reason=SmokeReason.PREDICTIONS_DIFFER, detail=what, **facts)
-    if settings.p95_ms is not None and p95 is not None and p95 > settings.p95_ms:
-        what = f"The 95th percentile of the time to predict is {p95:.3g} ms; allowed is {settings.p95_ms:g} ms."
-        return SmokeResult(passed=False, reason=SmokeReason.TOO_SLOW, detail=what, **facts)
-    equal = "bit for bit" if difference == 0 else f"within {difference:.3g}"
-    timed = f"; 95 % of predictions take {p95:.3g} ms" if p95 is not None else ", by its predictor"
-    what = f"{golden.rows} golden requests are answered as judged, {equal}{timed}."
-    return SmokeResult(passed=True, reason=SmokeReason.AS_JUDGED, detail=what, **facts)
+        reason, words = SmokeReason.PREDICTIONS_DIFFER, "differs"
+    elif settings.p95_ms is not None and p95 is not None and p95 > settings.p95_ms:
+        reason, words = SmokeReason.TOO_SLOW, "too-slow"
+    else:
+        reason, words = SmokeReason.AS_JUDGED, "as-judged"
+    result = SmokeResult(
+        passed=reason is SmokeReason.AS_JUDGED,
+        reason=reason,
+        detail="",
+        rows=golden.rows,
+        max_difference=difference,
+        tolerance=tolerance,
+        p95_ms=p95,
+        limit_ms=settings.p95_ms,
+    )
+    detail = sentence("deployment", f"smoke/{words}", golden=golden, it=result)
+    return result.model_copy(update={"detail": detail})
 
 
 def _allowed(golden: Golden, judged: Floats) -> Floats:
