@@ -447,7 +447,7 @@ def test_the_dashboards_workflow_is_written_and_who_will_see_it_is_said(
     written = (sandbox.path / DASHBOARD_PATH).read_text()
     assert "deploy-pages@" in written
     words = " ".join(said.getvalue().split())
-    assert "Source: GitHub Actions" in words
+    assert "Source: GitHub Actions" in words.partition("Before the dashboard is on GitHub Pages:")[2]
     assert ("can be seen by anybody" in words) is not public
     (sandbox.path / DASHBOARD_PATH).write_text(written.replace("mlbot ", "mlbot 0", 1))
     upgrade(sandbox.path, console, force=True)

@@ -266,11 +266,8 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
     gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
-    gaps = (
-        *gaps,
-        *_server_gaps(repository),
-        *(scaffold.dashboard_gaps(public=options.public) if options.dashboard else ()),
-    )
+    notes = scaffold.dashboard_notes(public=options.public) if options.dashboard else ()
+    gaps = (*gaps, *_server_gaps(repository), *notes)
     problem = _problem(root)
     required = {entry: context_to_require(entry, order.guard, folder.path) for entry in order.guard}
     console.result(

@@ -65,11 +65,12 @@ class Choices(Record):
 
 
 class Gap(Record):
-    """Something that a person has to add."""
+    """Something that a person has to add, or to know."""
 
     what: str
     hint: str
     blocks: bool = True  # whether the config is of no use before
+    missing: bool = True
 
 
 PREDICTOR = "predict.py"
@@ -394,15 +395,15 @@ def _target_gaps(
     return ()
 
 
-def dashboard_gaps(*, public: bool) -> tuple[Gap, ...]:
-    """What is left to do for the dashboard; where the repository may be private, who will see it is said first."""
-    seen = () if public else (_dashboard_gap("dashboard-public"),)
-    return (*seen, _dashboard_gap("dashboard-pages"))
+def dashboard_notes(*, public: bool) -> tuple[Gap, ...]:
+    """What to know of the dashboard; where the repository may be private, who will see it is said first."""
+    seen = () if public else (_dashboard_note("public"),)
+    return (*seen, _dashboard_note("pages"))
 
 
-def _dashboard_gap(code: str) -> Gap:
-    what, hint = (sentence("workflows", f"gaps/{code}/{part}") for part in ("what", "hint"))
-    return Gap(what=what, hint=hint, blocks=False)
+def _dashboard_note(code: str) -> Gap:
+    what, hint = (sentence("workflows", f"dashboard/{code}/{part}") for part in ("what", "hint"))
+    return Gap(what=what, hint=hint, blocks=False, missing=False)
 
 
 def _tracking_gaps(tables: Mapping[str, detect.Table], paths: tuple[str | None, ...]) -> tuple[Gap, ...]:
