@@ -20,16 +20,19 @@ from mlbot.cli.main import cli
 from mlbot.config.run_check import load_config
 from mlbot.console import Console
 from mlbot.errors import Exit, NotEvaluatedError, UsageError
-from mlbot.gates.outcome import Outcome
-from mlbot.judging.power import ModelPower, Power, PowerOptions, flipping_text, power_text
+from mlbot.gates.outcome import ALPHA, Outcome
+from mlbot.judging.power import ModelPower, Power, PowerOptions, flipping_text, power_text, spread_of_flips
 from mlbot.judging.run_data import report_data
 from mlbot.judging.run_flips import FlipOptions, _drawn_again, _files, _Flips, say_flips
 from mlbot.judging.run_judge import Rule, opened
+from mlbot.judging.run_measure import negative_flips
 from mlbot.judging.run_power import PLAN, Planning, say_power
 from mlbot.ledger.entries import SeedValues, VerdictEntry
 from mlbot.lib.terminal import Pen
 from mlbot.ml.holdout import HoldoutData
-from mlbot.stats.power import chances
+from mlbot.stats.intervals import clopper_pearson
+from mlbot.stats.power import Seeding, chances
+from mlbot.verdict.verdict import Comparison
 
 QUIET = Console(out=io.StringIO(), err=io.StringIO(), quiet=True)
 
@@ -105,7 +108,8 @@ def test_without_model_ledger_and_repository_it_answers(tmp_path: Path) -> None:
     assert limit["value"] == pytest.approx(0.75, abs=0.01)
     assert 0.005 < limit["half_width"] < 0.02
     assert model["sealed"]["level"] == 0.025
-    assert model["sealed"]["gates"][0]["neutral"] > model["sealed"]["gates"][0]["gaining"] > 0
+    needed = model["sealed"]["gates"][0]
+    assert needed["neutral"] > needed["gaining"] >= needed["sure"] > 0
 
 
 def test_a_margin_that_cannot_be_judged_is_inconclusive(tmp_path: Path) -> None:
@@ -234,6 +238,23 @@ def test_gates_that_rows_do_not_decide_say_so(tmp_path: Path) -> None:
     assert found.family == 2
 
 
+def test_no_change_passes_the_gate_on_flips_as_often_as_is_answered(tmp_path: Path) -> None:
+    """One verdict's figures were taken for everybody's, and what seeds are worth was left out: of 61 it said 88 %."""
+    limit, part = 0.012, planning(folder(tmp_path)).part(None)
+
+    def drawn(*seeds: int) -> list[Comparison]:
+        found = (negative_flips(part.rows_of(3, seed=at), 3, examples=False, matters=(True, True)) for at in seeds)
+        return [each.excess for each in found if each.excess is not None]
+
+    spread, neutral = spread_of_flips(drawn(*range(60)), len(part.rows.labels))
+    alone = Seeding(looks=((3, ALPHA),), matters=False)
+    passed = sum((each.high or 0.0) < limit for each in drawn(*range(100, 200)))
+    interval = clopper_pearson(passed, 100, 0.99)
+    assert interval.low < chances(spread, alone, limit, neutral).passes < interval.high
+    worth = replace(spread, between=part.between)
+    assert chances(worth, alone, limit, neutral).passes < chances(spread, alone, limit, neutral).passes
+
+
 def test_a_holdout_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     root = folder(tmp_path, holdout="x1,x2,x3,segment,y\n1,2,3,a,\n")
     found, code = asked(root)
@@ -261,7 +282,7 @@ def flips(root: Path, **options: Any) -> _Flips:
     """Of ten models that stand in for files."""
     found = planning(root)
     rows = found.part(None).rows_of(5)
-    return _Flips.of(replace(found, options=PLAN), rows, FlipOptions(**options))
+    return _Flips.of(replace(found, options=PLAN), found.metric_plan, rows, FlipOptions(**options))
 
 
 def test_identical_code_flips_no_gate_often(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Cell, Pen
 from mlbot.plan.plan import design_by_history
 from mlbot.verdict.seeds import Probability, SeedDesign
-from mlbot.verdict.verdict import NonNegative
+from mlbot.verdict.verdict import Comparison, NonNegative
 
 if TYPE_CHECKING:
     from mlbot.stats.power import Seeding, Spread
@@ -52,6 +52,7 @@ class SealedGate(Record):
     gate: Gate
     neutral: Count  # to pass, 4 times in 5, as good as what is live
     gaining: Count  # as good by one margin more
+    sure: Count  # to pass 9 times in 10, better by three margins
 
 
 class SealedPower(Record):
@@ -263,7 +264,9 @@ def margin_figures(
     }
 
 
-def rows_to_pass(spread: "Spread", rows: float, margin: float, times: int, level: float, step: float) -> int:
+def rows_to_pass(  # noqa: PLR0913  # the rows, the question and how often
+    spread: "Spread", rows: float, *, margin: float, times: float, level: float, step: float, power: float
+) -> int:
     """How many sealed rows pass a gate whose true change is a margin, or so many, away from failing.
 
     Enough rows have to carry the change, too: a hundred, or as many that ten of them make the margin.
@@ -275,7 +278,7 @@ def rows_to_pass(spread: "Spread", rows: float, margin: float, times: int, level
     enough = rows * FEWEST_EFFECTIVE_ROWS / spread.effective_rows if spread.effective_rows else 0.0
     if spread.reach is not None:
         enough = min(enough, rows * FEWEST_STEPS * spread.reach / margin)
-    needed = sealed_rows(of_row, margin * times, level, margin=margin, step=step * rows)
+    needed = sealed_rows(of_row, margin * times, level, power, margin=margin, step=step * rows)
     return _rounded(max(enough, needed))
 
 
@@ -302,6 +305,31 @@ def spread_of(found: "Estimate", metric: Metric) -> "Spread":
         effective_rows=effective,
         reach=test.reach,
     )
+
+
+def spread_of_flips(drawn: Sequence[Comparison], rows: int) -> tuple["Spread", float]:
+    """What moves the excess of negative flips, by drawn verdicts on a change without effect, and its mean in them.
+
+    What the judge takes its variance for is more than it is, and one verdict knows neither: with a few seeds each of
+    the figures may be half or twice what it is on average.
+    """
+    import numpy as np
+    from scipy.special import stdtrit
+
+    from mlbot.stats.power import Spread
+
+    change, high, level, df = (
+        np.array([getattr(each, name) for each in drawn], float) for name in ("change", "high", "level", "df")
+    )
+    taken = ((high - change) / stdtrit(df, 1 - level)) ** 2
+    varying = float(taken.var(ddof=1))
+    spread = Spread(
+        shared=float(change.var(ddof=1)),
+        taken=float(taken.mean()),
+        df=max(1.0, 2 * float(taken.mean()) ** 2 / varying) if varying > 0 else float(df.mean()),
+        step=1 / rows,
+    )
+    return spread, max(0.0, float(change.mean()))
 
 
 # The text.
@@ -373,13 +401,14 @@ def _sealed(model: ModelPower, pen: Pen) -> Iterator[str]:
     yield pen.wrap(sentence("power", "sealed", sealed=model.sealed))
     if not model.sealed.gates:
         return
-    head = [sentence("power", f"head/{name}") for name in ("gate", "margin", "neutral", "gaining")]
+    head = [sentence("power", f"head/{name}") for name in ("gate", "margin", "neutral", "gaining", "sure")]
     rows = [
         [
             Cell(clean(each.gate.subject)),
             Cell(figures.limit(each.gate.limit), right=True),
             Cell(figures.count(each.neutral), right=True),
             Cell(figures.count(each.gaining), right=True),
+            Cell(figures.count(each.sure), right=True),
         ]
         for each in model.sealed.gates
     ]

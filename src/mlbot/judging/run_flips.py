@@ -65,10 +65,9 @@ def say_flips(directory: Path, options: FlipOptions, console: Console, *, as_jso
     if isinstance(holdout, Problem):
         raise NotEvaluatedError(holdout.detail, hint=holdout.hint)
     planning = Planning(root=root, model=model, holdout=holdout, past=past_verdicts(root, model.name), options=PLAN)
-    if isinstance(planning.custom, Problem):
-        raise NotEvaluatedError(planning.custom.detail, hint=planning.custom.hint)
+    measured = planning.metric_plan  # before anything is scored: a metric of one's own may not be there
     rows = _scored(root, folder, model, files, holdout, console)
-    found = _Flips.of(planning, rows, options).found(console)
+    found = _Flips.of(planning, measured, rows, options).found(console)
     pen = Pen(console.color, console.width)
     console.result(found.model_dump_json(indent=2) if as_json else flipping_text(found, pen))
     return Exit.OK
@@ -134,7 +133,7 @@ class _Flips:
     options: FlipOptions
 
     @classmethod
-    def of(cls, planning: Planning, rows: "Rows", options: FlipOptions) -> "_Flips":
+    def of(cls, planning: Planning, measured: "MetricPlan", rows: "Rows", options: FlipOptions) -> "_Flips":
         """Of the gates whose outcome rests on rows and seeds."""
         gates = tuple(gate for gate in planning.model.gates if gate.is_scored or _is_of_flips(gate))
         seeding, files = planning.seeding, len(rows.predictions)
@@ -142,7 +141,7 @@ class _Flips:
         looks = tuple(look for look, _ in seeding.looks if look <= seeds) or (seeds,)
         gated = {gate.metric for gate in gates}
         plan = replace(
-            planning.metric_plan,
+            measured,
             metrics=tuple(each for each in planning.model.metrics if each.name in gated),
             candidates=seeds,
             margins={(gate.metric, gate.slice): gate.limit for gate in gates if gate.bound is Bound.MAX_REGRESSION},

@@ -6,7 +6,7 @@ takes the place of what is assumed.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -38,6 +38,7 @@ from mlbot.judging.power import (
     rows_to_pass,
     seeding_of,
     spread_of,
+    spread_of_flips,
     unanswered,
 )
 from mlbot.judging.run_judge import Rule, known_history, opened, rows_of
@@ -53,7 +54,6 @@ from mlbot.verdict.verdict import Problem
 
 if TYPE_CHECKING:
     from mlbot.judging.run_measure import MetricPlan, Rows
-    from mlbot.ml.custom_metrics import Function
     from mlbot.ml.holdout import HoldoutData
     from mlbot.stats.power import Seeding, Spread
     from mlbot.stats.recipe import SeedHistory
@@ -102,11 +102,11 @@ def far_from_judgeable(root: Path, model: Model, holdout: "HoldoutData") -> tupl
     planning = Planning(
         root=root, model=model, holdout=holdout, past=past_verdicts(root, model.name), options=PowerOptions()
     )
-    if isinstance(planning.custom, Problem) or planning.seeding.undecidable:
+    if planning.seeding.undecidable:
         return ()
     margins = [each for each in model.gates if each.bound is Bound.MAX_REGRESSION and each.blocking]
     far = []
-    with _steady():
+    with _steady(), suppress(NotEvaluatedError):  # of a metric of one's own that cannot be loaded
         for gate in (each for each in margins if each.slice not in planning.small):
             part = planning.part(gate.slice)
             found = part.estimate(gate.metric)
@@ -139,10 +139,11 @@ def _power(
     own = tuple(each for each in past if each.model == model.name)
     refused = not_passed(_sealed_looks(folder.root), model.name, folder.config.sealed_elsewhere(model))
     planning = Planning(root=folder.root, model=model, holdout=holdout, past=own, refused=refused, options=options)
-    if isinstance(planning.custom, Problem):
-        return nothing.model_copy(update={"why": planning.custom.detail})
-    with _steady():
-        return planning.found(console)
+    try:
+        with _steady():
+            return planning.found(console)
+    except NotEvaluatedError as error:
+        return nothing.model_copy(update={"why": error.what})
 
 
 def _steady() -> Any:
@@ -155,6 +156,8 @@ SIDE = 3
 """How many models a side stand in: two tell rows' noise, and more tell it better."""
 MOST_ROWS = 20_000
 """How many rows are tried; what more of them do follows from these."""
+_MOST_VERDICTS, _FEWEST_VERDICTS, _MOST_CELLS = 100, 20, 2_000_000
+"""How many verdicts are drawn to know what flips do, and answers of a side for them."""
 MOST_DRAWN = 4_000
 """The same where each metric is measured by drawing groups, or one of the user's own by drawing rows, again."""
 
@@ -233,21 +236,15 @@ class Planning:
 
     @cached_property
     def metric_plan(self) -> "MetricPlan":
-        """What the judge measures."""
+        """What the judge measures. Raises `NotEvaluatedError` for a metric of one's own that cannot be loaded."""
         from mlbot.judging.run_measure import MetricPlan
-
-        custom = self.custom
-        if isinstance(custom, Problem):
-            raise NotEvaluatedError(custom.detail, hint=custom.hint)
-        return MetricPlan(task=self.model.task, metrics=self.model.metrics, candidates=SIDE, margins={}, custom=custom)
-
-    @cached_property
-    def custom(self) -> "Mapping[str, Function] | Problem":
-        """The metrics of one's own, or why one cannot be loaded."""
         from mlbot.ml.custom_metrics import load_metrics
 
-        weighted = self.holdout.weights is not None
-        return load_metrics(self.model.metrics, self.root, self.holdout.values, weighted=weighted)
+        task, metrics, weighted = self.model.task, self.model.metrics, self.holdout.weights is not None
+        custom = load_metrics(metrics, self.root, self.holdout.values, weighted=weighted)
+        if isinstance(custom, Problem):
+            raise NotEvaluatedError(custom.detail, hint=custom.hint)
+        return MetricPlan(task=task, metrics=metrics, candidates=SIDE, margins={}, custom=custom)
 
     @property
     def scale(self) -> float:
@@ -291,23 +288,23 @@ class Planning:
 
     def _of_flips(self, about: GatePower) -> GatePower:
         from mlbot.judging.run_measure import negative_flips
-        from mlbot.stats.power import Spread
 
         part, seeding = self.part(None), self.seeding
         seeds, level = seeding.looks[-1]
         if seeding.matters and seeds < SIDE:
             return about.model_copy(update={"why": sentence("power", "not-answered/flips"), "judgeable": False})
-        rows = part.rows_of(seeds if seeding.matters else 1)
-        matters = (seeding.matters, seeding.matters)
-        count = len(rows.predictions) // 2
-        found = negative_flips(rows, count, examples=False, limit=about.gate.limit, matters=matters).excess
-        if found is None:
+        matters, count = (seeding.matters, seeding.matters), seeds if seeding.matters else 1
+        cells = len(part.rows.labels) * count * max(1, part.labelled.classes)
+        drawn = (
+            negative_flips(part.rows_of(count, seed=at), count, examples=False, matters=matters).excess
+            for at in range(min(_MOST_VERDICTS, max(_FEWEST_VERDICTS, _MOST_CELLS // cells)))
+        )
+        found = [each for each in drawn if each is not None and each.df is not None]
+        if len(found) < _FEWEST_VERDICTS:  # or the answers are all alike
             return about.model_copy(update={"why": sentence("power", "not-answered/flips"), "judgeable": False})
-        error, df = found.standard_error or 0.0, found.df or 1.0  # none where the answers are all alike
-        step = 1 / max(1, len(rows.labels))
-        spread = Spread(shared=error**2, df=max(1.0, df), step=step).at(part.times)
+        spread, neutral = spread_of_flips(found, len(part.rows.labels))
+        spread = replace(spread.at(part.times), between=part.between if seeding.matters else 0.0)
         alone = replace(seeding, looks=((seeds, level),), matters=False)
-        neutral = max(0.0, found.change or 0.0)
         return about.model_copy(update=margin_figures(about, spread, alone, span=1.0, neutral=neutral))
 
     def _sealed(self) -> SealedPower | None:
@@ -324,6 +321,7 @@ class Planning:
         return SealedPower(configured=configured, level=level, left=left, gates=tuple(gates))
 
     def _sealed_gate(self, gate: Gate, level: float) -> SealedGate | None:
+        from mlbot.stats.power import PASSING, SURE
         from mlbot.stats.sealed import step_of
 
         part = self.part(None)
@@ -332,10 +330,12 @@ class Planning:
             return None
         spread = part.spread(gate.metric, found)
         step = step_of(found) / part.times
-        neutral, gaining = (
-            rows_to_pass(spread, self.holdout.rows * self.scale, gate.limit, k, level, step) for k in (1, 2)
+        asked = {"margin": gate.limit, "level": level, "step": step}
+        neutral, gaining, sure = (
+            rows_to_pass(spread, self.holdout.rows * self.scale, times=times, power=power, **asked)
+            for times, power in ((1, PASSING), (2, PASSING), (1 + JUDGEABLE, SURE))
         )
-        return SealedGate(gate=gate, neutral=neutral, gaining=gaining)
+        return SealedGate(gate=gate, neutral=neutral, gaining=gaining, sure=sure)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,9 +396,17 @@ class _Part:
             freedom=freedom,
         )
 
-    def rows_of(self, seeds: int) -> "Rows":
+    @property
+    def between(self) -> float:
+        """What another seed does to the share of right rows on any number of them: variance, assumed."""
+        from mlbot.stats.power import SEEDS_AS_ROWS
+        from mlbot.stats.standins import differing
+
+        return differing(self.labelled, self.assumed) / 2 / SEEDS_AS_ROWS
+
+    def rows_of(self, seeds: int, *, seed: int = 0) -> "Rows":
         """With the answers of so many models a side."""
-        return _answered(self.labelled, self.rows, self.assumed, seeds)
+        return _answered(self.labelled, self.rows, self.assumed, seeds, seed)
 
     @cached_property
     def answered(self) -> "Rows":
@@ -468,10 +476,10 @@ def _rows_among(holdout: "HoldoutData", chosen: Any) -> "Rows":
     return replace(rows, groups=None if rows.groups is None else np.unique(rows.groups, return_inverse=True)[1])
 
 
-def _answered(labelled: "Labelled", rows: "Rows", assumed: "Assumed", seeds: int) -> "Rows":
+def _answered(labelled: "Labelled", rows: "Rows", assumed: "Assumed", seeds: int, seed: int = 0) -> "Rows":
     from mlbot.stats.standins import answers, decided
 
-    given = answers(labelled, assumed, seeds)
+    given = answers(labelled, assumed, seeds, seed=seed)
     labels = tuple(decided(labelled, each) for each in given) if labelled.task.is_classification else ()
     return replace(rows, predictions=given, decided=labels)
 

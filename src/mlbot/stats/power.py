@@ -28,6 +28,8 @@ NOTICED = 0.95
 """How often a drop of three margins has to fail, for a margin to be judgeable."""
 PASSING = 0.8
 """How often a change that changes nothing should pass."""
+SURE = 0.9
+"""How often a release that is better by three margins should pass on sealed rows."""
 MOST_TIMES = 1000.0
 """Times the rows beyond which asking for more is no advice."""
 MOST_SEEDS = 32
@@ -47,6 +49,7 @@ class Spread:
     step: float = 0.0  # by how much a row that differs moves the figure
     effective_rows: float | None = None  # how many rows carry the change; None where it is unknown
     reach: float | None = None  # by how much one row can move the figure at most
+    taken: float | None = None  # of flips: what the judge takes `shared` for on average, for that is not it
 
     @property
     def of_seed(self) -> float:
@@ -65,14 +68,17 @@ class Spread:
             self,
             shared=self.shared / times,
             particular=self.particular / times,
-            df=self.df * times,
+            df=self.df * times if self.taken is None else self.df,  # of flips the seeds' few decide it
             step=self.step / times,
             effective_rows=None if self.effective_rows is None else self.effective_rows * times,
             reach=None if self.reach is None else self.reach / times,
+            taken=None if self.taken is None else self.taken / times,
         )
 
     def losing(self, drop: float) -> Self:
         """Of a change that loses so much."""
+        if self.taken is not None:  # flips of a loss come to those that there are
+            return replace(self, shared=self.shared + drop * self.step, taken=self.taken + drop * self.step)
         return replace(self, shared=max(self.shared, drop * self.step))
 
     def thin(self, margin: float) -> bool:
@@ -150,6 +156,8 @@ class Verdicts:
 def verdicts(spread: Spread, seeding: Seeding, seeds: int) -> Verdicts:
     """The verdicts at a look at so many seeds a side."""
     luck, none = _luck(), np.zeros(_DRAWS)
+    if spread.taken is not None:
+        return _of_flips(spread, spread.taken, seeds)
     shared, free = spread.shared * _ordered(spread.df)[luck.rows_order], _all(spread.df)
     rows = math.sqrt(spread.shared) * luck.rows
     if not seeding.matters:
@@ -165,6 +173,16 @@ def verdicts(spread: Spread, seeding: Seeding, seeds: int) -> Verdicts:
         df=free,
     )
     return _judged(drawn, spread.particular, history, seeds)
+
+
+def _of_flips(spread: Spread, taken: float, seeds: int) -> Verdicts:
+    """Of the excess of negative flips, where both sides' seeds move it by what their models are worth."""
+    luck, none = _luck(), np.zeros(_DRAWS)
+    worth, free = 2 * spread.between / seeds, max(1.0, 2 * (seeds - 1.0))
+    rows, own = taken * _ordered(spread.df)[luck.rows_order], worth * _ordered(free)[luck.history_order]
+    variance, change = rows + own, math.sqrt(spread.shared + worth) * luck.rows
+    df = variance**2 / (rows**2 / spread.df + own**2 / free)
+    return Verdicts(change=change, shared=rows, ours=own, theirs=own, past=none, variance=variance, df=df)
 
 
 def _judged(drawn: Verdicts, floor: float, history: int, seeds: int) -> Verdicts:
