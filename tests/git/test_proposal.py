@@ -60,6 +60,21 @@ def test_nothing_changed_is_no_commit(here: Sandbox, tmp_path: Path) -> None:
     assert made(here, "new\n", tmp_path, "data/more.csv") is not None
 
 
+def test_many_files_of_any_name_keep_their_mode(here: Sandbox, tmp_path: Path) -> None:
+    names = ["data/train.csv", "-x", "data/ä b.csv", "data/one\nline", ":(glob)*"]
+    here.git("update-index", "--chmod=+x", "data/train.csv")
+    here.git("commit", "--quiet", "-m", "run it")
+    given = {name: tmp_path / str(at) for at, name in enumerate(names)}
+    for name, file in given.items():
+        file.write_text(name)
+    commit = commit_files(here.path, tip(here), given, "Refresh", WHEN)
+    assert commit is not None
+    listed = here.git("ls-tree", "-r", "-z", commit).split("\0")
+    modes = {path: line[:6] for line, _, path in (each.partition("\t") for each in listed)}
+    assert {name: modes[name] for name in names} == {**dict.fromkeys(names, "100644"), names[0]: "100755"}
+    assert [here.git("show", f"{commit}:{name}") for name in names] == names
+
+
 def test_the_branch_is_replaced_while_it_holds_mlbots_commit_alone(
     here: Sandbox, origin: Remote, tmp_path: Path
 ) -> None:

@@ -19,21 +19,29 @@ def commit_files(repository: Path, tip: Sha, files: Mapping[str, Path], message:
     with tempfile.TemporaryDirectory(prefix="mlbot-proposal-") as scratch:
         extra = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         git(["read-tree", tip], repository, extra=extra)
-        for path, file in sorted(files.items()):
-            # As they are: a filter of the checkout's attributes could be a program.
-            blob = git(["hash-object", "-w", "--no-filters", "--", str(file)], repository).decode().strip()
-            entry = f"{_mode(repository, tip, path)},{blob},{path}"
-            git(["update-index", "--add", "--cacheinfo", entry], repository, extra=extra)
+        git(["update-index", "-z", "--index-info"], repository, stdin=_entries(repository, tip, files), extra=extra)
         tree = git(["write-tree"], repository, extra=extra).decode().strip()
     if tree == git(["rev-parse", f"{tip}^{{tree}}"], repository).decode().strip():
         return None
     return git(["commit-tree", tree, "-p", tip, "-m", message], repository, extra=signed(when)).decode().strip()
 
 
-def _mode(repository: Path, tip: Sha, path: str) -> str:
-    """A file's mode stays; a link or a submodule in its place is refused by whoever says which files may change."""
-    line = git(["ls-tree", "-z", tip, "--", path], repository).decode("utf-8", "replace")
-    return line.partition(" ")[0] if line.startswith("100") else _MODE
+def _entries(repository: Path, tip: Sha, files: Mapping[str, Path]) -> bytes:
+    """The files as lines of an index, their bytes among git's objects.
+
+    A file's mode stays; a link or a submodule in its place is refused by whoever says which files may change.
+    """
+    # As they are: a filter of the checkout's attributes could be a program.
+    names = "".join(f"{file}\n" for file in files.values()).encode()
+    blobs = git(["hash-object", "-w", "--no-filters", "--stdin-paths"], repository, stdin=names).decode().split()
+    there = git(["ls-tree", "-z", tip, "--", *files], repository).decode("utf-8", "replace").split("\0")
+    modes = {path: line.partition(" ")[0] for line, _, path in (each.partition("\t") for each in there)}
+    lines = ((_plain(modes.get(path, _MODE)), blob, path) for path, blob in zip(files, blobs, strict=True))
+    return "".join(f"{mode} {blob}\t{path}\0" for mode, blob, path in lines).encode()
+
+
+def _plain(mode: str) -> str:
+    return mode if mode.startswith("100") else _MODE
 
 
 def push_branch(repository: Path, remote: Remote, branch: str, commit: Sha) -> None:
