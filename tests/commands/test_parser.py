@@ -162,6 +162,7 @@ MISTAKES: list[tuple[str, Fault, str]] = [
     ('/lock production reson="x"', Fault.NO_SUCH_KEY, "Did you mean reason=?"),
     ('/lock production why="x"', Fault.NO_SUCH_KEY, "takes no why="),
     (f'/lock production reason="{"x" * 501}"', Fault.VALUE_TOO_LONG, "500"),
+    ('/release income waive-sealed="x"', Fault.VALUE_TOO_SHORT, "fewer than 10"),
     ("/lock production", Fault.MISSING, "reason"),
     ("/unlock production now", Fault.SUPERFLUOUS, "now is one word too many"),
     ("/unlock pro/duction", Fault.BAD_WORD, "environment"),

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import releases, tiny
 from tests.support.history_samples import sketch
 from tests.support.releases import World, digest_of
 
+from mlbot.config.run_check import load_config
 from mlbot.delivery.messages import first_environments, message_release, released_already, unwatched_text
 from mlbot.delivery.release import ReleaseReason, ReleaseResult, Unwatched
 from mlbot.delivery.run_promote import PromotionRequest, RollbackRequest, promote, rollback
-from mlbot.delivery.run_release import ReleaseRequest, release
+from mlbot.delivery.run_release import ReleaseRequest, _reference, release
 from mlbot.gates.metric import Task
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.tags import read_tags
@@ -124,6 +126,15 @@ def test_no_reference_where_the_config_wants_none(world: World, line: str, why: 
     result = ask(world)
     assert (result.unwatched, references(world)) == (why, [])
     assert ask(world).unwatched is why
+
+
+def test_of_an_evaluators_items_there_is_no_reference(tmp_path: Path) -> None:
+    head, _, _ = tiny.CONFIG.partition("    data:")
+    evaluate = "    evaluate: {run: make, scores: {exact: {range: [0, 1]}}}\n    gates: {exact: {min: 0.5}}\n"
+    (tmp_path / "mlbot.yaml").write_text(head.replace("task: binary", "task: scores") + evaluate)
+    model = load_config(tmp_path).models[0]
+    nothing: Any = None  # it is asked for nothing
+    assert _reference(nothing, model, nothing, ()) is Unwatched.NO_ROWS
 
 
 def test_a_dry_run_changes_nothing(world: World) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.support.ledger_samples import digest
 
 from mlbot.delivery.sealed import Fingerprint, SealedAnswer, answered, refused
-from mlbot.gates.metric import CATALOGUE, Bound, Direction, Gate, Metric, asked_of_sealed
 from mlbot.ledger.entries import SealedEntry, canonical, files_of, read_files
 from mlbot.ledger.queries import not_passed, sealed_looks
 
@@ -249,22 +248,3 @@ def test_the_ledger_does_not_tell_how_many_rows_there_are_nor_which(count: int, 
 def test_an_answer_has_nothing_but_what_the_ledger_may_hold() -> None:
     answer = SealedAnswer(look="1", state="void", cause="address")
     assert json.loads(canonical(answer.on(look(1)))) == json.loads(canonical(look(1, "void")))
-
-
-def test_a_release_is_asked_the_blocking_gates_of_all_rows_that_have_an_interval() -> None:
-    accuracy, error, largest = (CATALOGUE[name] for name in ("accuracy", "mean_absolute_error", "max_error"))
-    gap = Metric(name="gap", direction=Direction.LOWER, tasks=accuracy.tasks, of="accuracy", slices=("a", "b"))
-    asked = [
-        (Gate(metric="accuracy", bound=Bound.MIN, limit=0.8), accuracy),
-        (Gate(metric="mean_absolute_error", bound=Bound.MAX_REGRESSION, limit=0.1), error),
-    ]
-    others = [
-        (Gate(metric="accuracy", bound=Bound.MIN, limit=0.9, blocking=False), accuracy),
-        (Gate(metric="accuracy", slice="a", bound=Bound.MIN, limit=0.9), accuracy),
-        (Gate(metric="gap", bound=Bound.MAX, limit=0.9), gap),
-        (Gate(metric="max_error", bound=Bound.MAX, limit=9), largest),
-        (Gate(metric="negative_flips", bound=Bound.MAX_EXCESS, limit=9), accuracy),
-        (Gate(metric="latency_p50_ms", bound=Bound.MAX, limit=9), accuracy),
-    ]
-    assert asked_of_sealed(asked + others, baseline=True) == asked
-    assert asked_of_sealed(asked + others, baseline=False) == asked[:1]

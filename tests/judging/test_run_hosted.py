@@ -4,7 +4,9 @@ import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,10 +25,11 @@ from tests.support.reruns_samples import request
 
 from mlbot.console import Console
 from mlbot.errors import Exit
-from mlbot.events.github import Attempt
+from mlbot.events.github import Attempt, JobTime
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.job import Job, Runner
+from mlbot.judging import run_ci
 from mlbot.judging.run_ci import CIOptions, CIRun
 from mlbot.judging.run_evaluations import Evaluations
 from mlbot.judging.run_hosted import Assignment, ModelJudge, _to_train, assign, evaluate_run
@@ -737,3 +740,21 @@ def test_what_is_evaluated_is_what_the_judge_goes_by(
     monkeypatch.setattr(ModelJudge, "evaluate", evaluate)
     assert evaluate_run(place.run, tmp_path / "evaluated") is Exit.OK
     assert tried == looked_at
+
+
+def test_of_each_pull_request_of_a_head_it_counts_how_long_the_judge_has_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Attempt] = []
+
+    def job_times(_github: object, attempt: Attempt) -> tuple[JobTime, ...]:
+        asked.append(attempt)
+        return (JobTime(labels=("ubuntu-latest",), started="2020-01-01T00:00:00Z", ended=None),)
+
+    monkeypatch.setattr(run_ci, "job_times", job_times)
+    clock = iter(datetime(2020, 1, 1, 0, minute, tzinfo=UTC) for minute in (2, 5))
+    monkeypatch.setattr(run_ci, "datetime", SimpleNamespace(now=lambda _zone: next(clock)))
+    run = place.run
+    run.__dict__["github"] = None  # it is not asked for anything else
+    assert [run.runner_times(Attempt(run=8))[0].seconds for _ in range(2)] == [120, 300]
+    assert asked == [Attempt(run=8)]

@@ -17,7 +17,7 @@ from tests.support.ledger_samples import digest, entry
 from mlbot import entry as program
 from mlbot.config.cost import Cost
 from mlbot.errors import Exit, UsageError
-from mlbot.events.github import Attempt
+from mlbot.events.github import Attempt, RunnerTime
 from mlbot.gates.metric import Bound
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.ledger import LedgerBranch
@@ -404,9 +404,10 @@ def test_days_of_production_and_how_a_model_does() -> None:
 
 def test_what_an_attempt_took_counts_once_and_is_of_each_of_its_models() -> None:
     rules = Cost(prices={"gpu": 0.1, "ubuntu-latest": 0.01}, watts={"default": 60.0})
+    begun = (RunnerTime(labels=("ubuntu-latest",), jobs=1, seconds=40, minutes=1),)
     entries = (
-        cost(1, models=("a", "b")),
-        cost(1, models=("a", "b"), pull_request=13),  # another pull request with the same head
+        cost(1, models=("a", "b"), judging=begun),  # the judge goes on to another pull request with the same head
+        cost(1, models=("a", "b"), pull_request=13),
         cost(1, models=("a", "b"), judge=Attempt(run=2000)),  # judged again: the training is the same
         cost(2, models=("a",), time="2026-12-01T10:00:00Z"),
     )

@@ -39,7 +39,7 @@ _DRY_RUN = "Verify and decide, show the plan, and change nothing."
     type=click.Path(file_okay=False, path_type=Path),
     help="Write the released file, its model card, manifest and checksums into this folder.",
 )
-@answer_option("--waive-sealed", "Release it without an answer of sealed rows; who says so, and why, is recorded.")
+@answer_option
 @option("--dry-run", is_flag=True, help=_DRY_RUN)
 @json_option
 @common

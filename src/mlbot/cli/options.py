@@ -102,15 +102,18 @@ def reason_option(function: F, *, needed: bool = True) -> F:
     return option("--reason", default="", show_default=False, callback=_reason, help=text)(function)
 
 
-def answer_option(name: str, help_: str) -> Callable[[F], F]:
-    """An option whose value is why a person answers for something: a reason, which then has to be there."""
-    return option(name, metavar="REASON", callback=_answer, help=help_)
+def answer_option(function: F) -> F:
+    """Why a person answers for a release in the place of sealed rows: a reason, which then has to be there."""
+    text = "Release it without an answer of sealed rows; who says so, and why, is recorded."
+    return option("--waive-sealed", metavar="REASON", callback=_answer, help=text)(function)
 
 
 def _answer(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    from mlbot.commands.command import WAIVE_SEALED
+
     line = value if value is None else _reason(context, parameter, value)
-    if line == "":
-        raise click.BadParameter("it is empty; say why, for the ledger")
+    if line is not None and len(line) < WAIVE_SEALED.least:
+        raise click.BadParameter(f"it has fewer than {WAIVE_SEALED.least} characters; say why, for the ledger")
     return line
 
 

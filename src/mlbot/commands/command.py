@@ -43,6 +43,7 @@ class Form:
     pattern: re.Pattern[str] | None = None
     fields: frozenset[str]  # of the command that it fills
     key: str | None = None  # what is before its `=`, of a text in a person's words
+    least: int = 1  # characters of such a text
 
 
 def _word(usage: str, pattern: str, write: Callable[[Any], str], help_: str) -> Form:
@@ -107,6 +108,7 @@ REASON = Form(
 WAIVE_SEALED = Form(
     usage='waive-sealed="…"',
     help="why it is released without an answer of sealed rows, in quotes; for maintainers, shown and recorded",
+    least=10,
     write=lambda it: it.waive_sealed and f"waive-sealed={quoted(it.waive_sealed)}",
     fields=frozenset({"waive_sealed"}),
     key="waive-sealed",

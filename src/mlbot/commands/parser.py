@@ -93,6 +93,7 @@ class Fault(StrEnum):
     KEY_TOO_LONG = "key_too_long"
     NO_VALUE = "no_value"
     VALUE_TOO_LONG = "value_too_long"
+    VALUE_TOO_SHORT = "value_too_short"
     MISSING = "missing"
     SUPERFLUOUS = "superfluous"
     BAD_WORD = "bad_word"
@@ -326,6 +327,8 @@ def _add_value(fields: dict[str, Any], command: type[Command], word: Word, key: 
         raise _MisreadError(Fault.NO_VALUE, key=key)
     if len(text) > longest:
         raise _MisreadError(Fault.VALUE_TOO_LONG, key=key, most=longest)
+    if form and len(text) < form.least:
+        raise _MisreadError(Fault.VALUE_TOO_SHORT, key=form.key, least=form.least)
     values[key] = text
 
 

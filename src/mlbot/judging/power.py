@@ -308,28 +308,13 @@ def spread_of(found: "Estimate", metric: Metric) -> "Spread":
 
 
 def spread_of_flips(drawn: Sequence[Comparison], rows: int) -> tuple["Spread", float]:
-    """What moves the excess of negative flips, by drawn verdicts on a change without effect, and its mean in them.
-
-    What the judge takes its variance for is more than it is, and one verdict knows neither: with a few seeds each of
-    the figures may be half or twice what it is on average.
-    """
+    """What moves the excess of negative flips, by drawn verdicts on a change without effect, and its mean in them."""
     import numpy as np
-    from scipy.special import stdtrit
 
-    from mlbot.stats.power import Spread
+    from mlbot.stats.power import flip_spread
 
-    change, high, level, df = (
-        np.array([getattr(each, name) for each in drawn], float) for name in ("change", "high", "level", "df")
-    )
-    taken = ((high - change) / stdtrit(df, 1 - level)) ** 2
-    varying = float(taken.var(ddof=1))
-    spread = Spread(
-        shared=float(change.var(ddof=1)),
-        taken=float(taken.mean()),
-        df=max(1.0, 2 * float(taken.mean()) ** 2 / varying) if varying > 0 else float(df.mean()),
-        step=1 / rows,
-    )
-    return spread, max(0.0, float(change.mean()))
+    facts = np.array([(each.change, each.high, each.df) for each in drawn], float)
+    return flip_spread(*facts.T, level=drawn[0].level, rows=rows)
 
 
 # The text.

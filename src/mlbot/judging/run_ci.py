@@ -15,7 +15,7 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import MlbotError
 from mlbot.events.event import Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
-from mlbot.events.github import Artifact, Attempt, Login, PullRequest, Run, RunnerTime, runner_times
+from mlbot.events.github import Artifact, Attempt, JobTime, Login, PullRequest, Run, RunnerTime, runner_times
 from mlbot.git.ledger import LedgerBranch, read_folders
 from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
@@ -70,7 +70,7 @@ class CIRun:
     """By the latest attempts. An attempt's record is written before it begins, so a judge asks once."""
     _waves: dict[int, tuple[RequestEntry, ...]] = field(default_factory=dict, repr=False)
     _artifacts: dict[int, tuple[Artifact, ...]] = field(default_factory=dict, repr=False)
-    _times: dict[Attempt, tuple[RunnerTime, ...]] = field(default_factory=dict, repr=False)
+    _jobs: dict[Attempt, tuple[JobTime, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
@@ -131,14 +131,14 @@ class CIRun:
 
     def runner_times(self, attempt: Attempt) -> tuple[RunnerTime, ...]:
         """What an attempt took of runners up to now; nothing where GitHub does not say, for it decides nothing."""
-        if attempt not in self._times:
+        if attempt not in self._jobs:
             try:
-                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                self._times[attempt] = runner_times(job_times(self.github, attempt), now)
+                self._jobs[attempt] = tuple(job_times(self.github, attempt))
             except MlbotError as error:
                 self.console.say(f"GitHub does not say how long its jobs ran: {error.what}")
-                self._times[attempt] = ()
-        return self._times[attempt]
+                self._jobs[attempt] = ()
+        # Of each pull request of a head anew: the judge's own job runs on from one to the next.
+        return runner_times(self._jobs[attempt], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     @property
     def url(self) -> str:

@@ -168,10 +168,10 @@ class Table:
         """Turns what polars says while rows are read into what is wrong with the file, and where."""
         try:
             yield
-        except (PolarsError, OSError) as error:
+        except (PolarsError, PanicException, OSError) as error:  # it panics on some damaged Parquet files
             raise self.explained(error) from error
 
-    def explained(self, error: PolarsError | OSError) -> UsageError:
+    def explained(self, error: PolarsError | PanicException | OSError) -> UsageError:
         """What is wrong with the file: the first line that is not in its encoding, or that has too many fields."""
         found = None
         if self.form is not None and isinstance(error, ComputeError):

@@ -503,11 +503,16 @@ def _costs(entries: Iterable[Entry], rules: Cost) -> dict[Name | None, Costs]:
     return {name: _cost(found, rules) for name, found in of.items()}
 
 
+def _seconds(times: Iterable[RunnerTime]) -> int:
+    return sum(each.seconds for each in times)
+
+
 def _cost(entries: Sequence[CostEntry], rules: Cost) -> Costs:
     attempts, months = [], dict[str, list[RunnerTime]]()
     counted, seen = Counter[str](), set[tuple[str, Attempt]]()
-    for each in sorted(entries, key=lambda each: (each.order, each.pull_request or 0, each.models)):
-        # Several pull requests may have one head, and a training may be judged again: each time counts once.
+    for each in sorted(entries, key=lambda each: (each.order, -_seconds(each.judging), each.pull_request or 0)):
+        # Several pull requests may have one head, and a training may be judged again: each time counts once, and of
+        # what the judge took the longest, which is that of the last of them.
         training = each.training if ("training", each.attempt) not in seen else ()
         judging = each.judging if ("judging", each.judge) not in seen else ()
         seen |= {("training", each.attempt), ("judging", each.judge)}

@@ -281,6 +281,19 @@ def _ordered(df: float) -> Floats:
 _FEW = 30
 
 
+def flip_spread(change: Floats, high: Floats, df: Floats, *, level: float, rows: int) -> tuple[Spread, float]:
+    """What moves the excess of negative flips where nothing changes, and its mean, by many verdicts' intervals.
+
+    What the judge takes its variance for is more than it is, and one verdict knows neither: with a few seeds each of
+    the figures may be half or twice what it is on average.
+    """
+    taken = ((high - change) / special.stdtrit(df, 1 - level)) ** 2
+    mean, varying = float(taken.mean()), float(taken.var(ddof=1))
+    free = max(1.0, 2 * mean**2 / varying) if varying > 0 else float(df.mean())
+    spread = Spread(shared=float(change.var(ddof=1)), taken=mean, df=free, step=1 / rows)
+    return spread, max(0.0, float(change.mean()))
+
+
 def noticed(spread: Spread, seeding: Seeding) -> float | None:
     """The smallest margin of which a true drop of three fails 19 times in 20; None where none is."""
     return _least(spread, seeding, lambda m: chances(spread, seeding, m, JUDGEABLE * m).fails >= NOTICED)
