@@ -1,5 +1,8 @@
 """From a merge to production end to end: tags, comments, and people who start the workflow, under act."""
 
+import csv
+import io
+import json
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -29,12 +32,17 @@ ASK, RECORD = "release / Read what is asked", "release / Record"
 
 def repository(github: FakeGitHub, folder: Path, *, approvals: int = 1) -> Repository:
     """A repository with a store, staging and production in a folder that outlives the jobs."""
+    shadow = f'{{requests: "{(folder / "requests.jsonl").as_uri()}", max_changed: 0.5}}'
+    production = f'target: "{(folder / "production").as_uri()}", after: staging, approvals: {approvals}'
     text = user.CONFIG + dedent(f"""
         store: {(folder / "store").as_uri()}
         environments:
           staging: {{target: "{(folder / "staging").as_uri()}", smoke: {{requests: 20}}}}
-          production: {{target: "{(folder / "production").as_uri()}", after: staging, approvals: {approvals}}}
+          production: {{{production}, shadow: {shadow}}}
     """)
+    rows = csv.DictReader(io.StringIO(tiny.rows(100, 7)))
+    asked = [{name: float(row[name]) for name in ("x1", "x2", "x3")} for row in rows]
+    (folder / "requests.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in asked))
     files = {"mlbot.yaml": text, RELEASE_PATH: scaffold.release_workflow()}
     models = user.repository(github, without=(), **files)
     models.roles["bob"] = "write"
@@ -120,6 +128,9 @@ def test_from_a_merge_by_a_tag_and_an_approval_to_production_and_back(
     bob.comment(thread(models, "1.1.0"), "/approve tiny@v1.1.0 production")
     actions.run_until_idle()
     assert served(models, "production", tmp_path) == ("1.1.0", second.digest)
+    replayed = deployments(entries(models), "tiny", "production")[-1].detail
+    assert "Of 100 recorded requests" in replayed
+    assert "otherwise than by v1.0.0; allowed are 50 %" in replayed
 
     alice.comment(thread(models, "1.1.0"), '/rollback tiny production reason="It is slow"')
     actions.run_until_idle()

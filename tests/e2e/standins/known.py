@@ -106,6 +106,21 @@ ALL: Final = (
         outputs=("token", "installation-id", "app-slug"),
     ),
     StandIn(
+        name="actions/upload-pages-artifact",
+        script="upload_pages",
+        inputs={"name": "github-pages", "path": "_site/", "retention-days": "1", "include-hidden-files": "false"},
+        outputs=("artifact-id",),
+    ),
+    StandIn(
+        name="actions/deploy-pages",
+        script="deploy_pages",
+        inputs={
+            "token": "", "timeout": "600000", "error_count": "10", "reporting_interval": "5000",
+            "artifact_name": "github-pages", "preview": "false",
+        },
+        outputs=("page_url",),
+    ),
+    StandIn(
         name="pypa/gh-action-pypi-publish",
         script="pypi_publish",
         inputs={"packages-dir": "dist", "skip-existing": "false", "attestations": "true"},
