@@ -11,6 +11,7 @@ from tests.support.config_texts import SMALL, parse
 
 from mlbot.config.actions import Actions
 from mlbot.config.errors import Position, Problem
+from mlbot.config.folder import ConfigFolder
 from mlbot.config.schema import Config, EnvironmentConfig, parse_config
 from mlbot.config.yaml import load
 from mlbot.errors import RefusedError
@@ -555,7 +556,10 @@ environments: {production: {target: "s3://models/production"}}
 def test_what_keeps_production_from_being_watched(changes: dict[str, Any], said: list[tuple[str, Severity]]) -> None:
     facts = Settings(private=True, default_branch="main", code_owners=True).model_copy(update=changes)
     config_ = parse_config(load(WATCHED, "mlbot.yaml"))
-    assert [(each.code, each.severity) for each in check_access(config_, facts, owned=True)] == said
+    found = list(check_access(config_, facts, owned=True, folder=ConfigFolder.of("services/churn")))
+    assert [(each.code, each.severity) for each in found] == said
+    stopped = [each.hint for each in found if each.code == "monitor-stopped"]
+    assert all("gh workflow enable mlbot-monitor.services--churn.yml" in each for each in stopped)
 
 
 @pytest.mark.parametrize(

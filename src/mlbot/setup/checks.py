@@ -25,7 +25,6 @@ from mlbot.lib.constants import (
     ACTIONS_REF,
     ACTIONS_REPOSITORY,
     CONFIG_FILE,
-    MONITOR_PATH,
 )
 from mlbot.lib.record import Record
 from mlbot.lib.templates import has_sentence, sentence
@@ -610,7 +609,9 @@ def _blocking(found: Sequence[BlockingRule]) -> Iterator[Finding]:
         yield finding("rule-blocks", ref, case, rules=rules, rulesets=", ".join(map(str, numbers)))
 
 
-def check_access(config: Config | None, settings: Settings, *, owned: bool | None) -> Iterator[Finding]:
+def check_access(
+    config: Config | None, settings: Settings, *, owned: bool | None, folder: ConfigFolder = ROOT
+) -> Iterator[Finding]:
     """What is wrong around the App, its key and the other secrets; `owned`: whether CODEOWNERS names the workflows."""
     if settings.no_rules:
         yield finding("no-rules", _GENERAL)
@@ -618,7 +619,7 @@ def check_access(config: Config | None, settings: Settings, *, owned: bool | Non
         return
     if not settings.issues and (config.environments or _follows(config)):
         yield finding("issues-disabled", _GENERAL)
-    yield from _watching(config, settings)
+    yield from _watching(config, settings, folder)
     if owned is False or settings.code_owners is False:
         yield finding("code-owners", "CODEOWNERS", "file" if owned is False else "review")
     own = config.wired.environments(each.name for each in config.environments)
@@ -641,11 +642,11 @@ def _follows(config: Config) -> list[str]:
     return [model.monitor.alarms.then for model in config.models if model.monitor]
 
 
-def _watching(config: Config, settings: Settings) -> Iterator[Finding]:
+def _watching(config: Config, settings: Settings, folder: ConfigFolder) -> Iterator[Finding]:
     """A schedule that GitHub has stopped, and pull requests that workflows cannot open as people expect."""
     follows = _follows(config)
     if follows and (case := _STOPPED.get(settings.schedule or "")):
-        yield finding("monitor-stopped", MONITOR_PATH, case)
+        yield finding("monitor-stopped", folder.monitor, case, file=folder.monitor.rpartition("/")[2])
     proposes = any(each != "none" for each in follows)
     if proposes and config.actions.token is None and settings.may_approve is not None:
         yield finding("proposal-waits", _GENERAL, "approval" if settings.may_approve else "hand")

@@ -136,7 +136,7 @@ def examine(
     app = bool(config and config.actions.token)
     ready = "merge_group" in checks.events(documents.get(folder.train))
     findings += checks.check_environments(config, settings.environments, branch)
-    findings += checks.check_access(config, settings, owned=_owned(root, folder))
+    findings += checks.check_access(config, settings, owned=_owned(root, folder), folder=folder)
     findings += checks.check_github(settings, queue_ready=ready, labels=labels, app=app, folder=folder)
     return checks.in_order(findings)
 
