@@ -97,6 +97,8 @@ def test_an_endpoint_that_answers_otherwise_is_an_alarm_that_trains_nothing() ->
     assert issue.title == "adult-income in production: its endpoint does not answer as judged"
     assert issue.stamp.alarm == ("1.2.0", "2026-11-02"), "the same one from day to day"
     assert "does not answer golden requests as they were judged" in issue.body
+    assert "a training changes nothing about that" in issue.body
+    assert "Nothing is proposed yet" not in issue.body
     assert not watched(now, since=None, follow=follow).is_due
 
 
