@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tests.fake_github.server import FakeGitHub
 from tests.support import tiny
 from tests.support.hosted import Stage
 from tests.support.judged import judge_run
+from tests.support.typed import typed
 
 from mlbot.errors import Exit
 from mlbot.publish.run_verdict import EXITS, VerdictState, VerdictView
@@ -32,23 +32,13 @@ def test_every_command(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.M
     checkout = tmp_path / "checkout"
     subprocess.run(["git", "fetch", "--quiet", "origin", stage.run.head_sha], cwd=checkout, check=True)
     subprocess.run(["git", "checkout", "--quiet", stage.run.head_sha], cwd=checkout, check=True)
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GITHUB_RUN")}
-    given = {
-        **ours,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "GITHUB_TOKEN": github.user("alice").token.value,
-    }
+    for name in [each for each in os.environ if each.startswith("GITHUB_RUN")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GITHUB_TOKEN", github.user("alice").token.value)
     for command in COMMANDS:
         if " jq " in command and not shutil.which("jq"):
             continue
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command],
-            cwd=checkout,
-            env=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = typed(command, checkout)
         assert done.returncode in {Exit.OK, *([Exit.INCONCLUSIVE] if "power" in command else [])}, done.stderr
         assert done.stdout or "fetch" in command, command
         if command.endswith("--json"):

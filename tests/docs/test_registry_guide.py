@@ -1,15 +1,13 @@
 """What the page on the registry tells people to type works, in a clone where all of it happened."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.support import history_samples
 from tests.support.git_samples import Sandbox
+from tests.support.typed import typed
 
 from mlbot.git.ledger import list_files
 from mlbot.ledger.entries import KINDS
@@ -39,8 +37,7 @@ SAYS = {
 SILENT = [command for command in COMMANDS if command.startswith(("git fetch", "git tag --annotate"))]
 
 
-def test_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+def test_every_command(tmp_path: Path) -> None:
     clone = history_samples.told(tmp_path).clone
     can = [command for command in COMMANDS if " jq " not in command or shutil.which("jq")]
     said = {command: run(clone, command) for command in can}
@@ -53,9 +50,7 @@ def test_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(clone: Sandbox, command: str) -> str:
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], cwd=clone.path, capture_output=True, text=True, check=False
-    )
+    done = typed(command, clone.path)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 

@@ -1,5 +1,6 @@
 """The trusted side, on artifacts from strangers and an API that fails: nothing passes that should not."""
 
+import copy
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +24,12 @@ from tests.support.onnx_samples import columns
 
 from mlbot.console import Console
 from mlbot.errors import Exit
+from mlbot.events.github import Attempt
 from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.github.transport import Answer, Request, Transport
 from mlbot.judging.run_ci import CIOptions, CIRun
+from mlbot.judging.run_files import Intake
 from mlbot.lib.constants import TRAIN_PATH
 from mlbot.lib.record import digest
 from mlbot.publish import run_publish
@@ -141,7 +145,41 @@ def own(stage: Stage, folder: Path) -> dict[str, bytes]:
     return of_seed(0, files | {"training.json": stage.of_this_change(files["training.json"], {})})
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+READ_LATER = {"a pickle named onnx", "an empty model", "half a model"}
+"""What only the scoring process looks into."""
+
+
+def test_what_is_not_as_it_has_to_be_is_taken_for_no_model(
+    github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Path
+) -> None:
+    stage = Stage.opened(github, tmp_path, monkeypatch, tiny.params(offset=1000))
+    files = own(stage, good)
+    stage.run.attempts = [copy.copy(stage.run.latest) for _ in HOSTILE]
+    for number, (_, change) in enumerate(HOSTILE.values(), start=1):
+        attempt = stage.run.attempts[number - 1]
+        attempt.number, attempt.failed_only = number, number > 1  # so that those before leave theirs
+        name = f"mlbot-candidate-tiny+s0-a{number}"
+        ops_actions.upload(github.world, stage.run, number, name, change(files))
+    for name, value in stage.environment("judge", hosted.READS).items():
+        monkeypatch.setenv(name, value)
+    options = CIOptions(directory=tmp_path / "checkout", run=stage.run.id)
+    job = CIRun.of(options, dict(os.environ), Console(quiet=True))
+    model: Any = SimpleNamespace(name="tiny", seeds=1)
+    for number, (name, (reason, _)) in enumerate(HOSTILE.items(), start=1):
+        asked, folder = Attempt(run=stage.run.id, number=number), tmp_path / f"taken-{number}"
+        intake = Intake(run=job, attempt=asked, folder=folder, wanted={"tiny": 1})
+        (found,) = intake.seeds(model, [0], alone=True).runs
+        assert isinstance(found.file, Path) is (name in READ_LATER), name
+        assert isinstance(found.file, Path) or found.file.reason == reason, name
+        assert not (tmp_path / "model.onnx").exists()
+
+
+BY_DAY = ("a traversal", "no archive", "a pickle named onnx", "NaN")
+
+
+@pytest.mark.parametrize(
+    "name", [each if each in BY_DAY else pytest.param(each, marks=pytest.mark.nightly) for each in HOSTILE]
+)
 def test_a_hostile_artifact_is_an_error_and_never_echoed(stage: Stage, good: Path, name: str) -> None:
     reason, change = HOSTILE[name]
     stage.upload(0, change(own(stage, good)))

@@ -34,7 +34,7 @@ from mlbot.verdict.verdict import Commits
 pytestmark = [pytest.mark.usefixtures("git_settings"), pytest.mark.timeout(3000)]
 
 FOR_EVER: Final = 10**6
-DAILY: Final = 3
+DAILY: Final = 5
 PATIENCE_S: Final = 1  # of the client with a connection, so that a hang is over soon; no less will do
 FAULTS: Final[Mapping[str, tuple[Answer, dict[str, Any]]]] = {
     "503": (503, {}),
@@ -231,7 +231,7 @@ def pushed(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def places(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Each request with each fault; by day every third request, with one fault after the other."""
+    """Each request with each fault; by day every fifth request, with one fault after the other."""
     if tiers.NIGHTLY:
         yield from ((place, fault) for place in range(len(lines)) for fault in FAULTS)
         return

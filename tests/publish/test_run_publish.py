@@ -151,12 +151,13 @@ def test_a_folder_of_the_checkout_is_left_out(
     assert not (tmp_path / "checkout" / "kept").exists()
 
 
-@pytest.mark.parametrize(
-    ("stored", "state"), [("failure", "error"), ("cancelled", "error"), ("success", None), ("", None)]
-)
+CANCELLED = pytest.param("cancelled", "error", marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("stored", "state"), [("failure", "error"), CANCELLED, ("success", None)])
 def test_a_verdict_waits_for_the_store(stage: Stage, good: Path, stored: str, state: str | None) -> None:
     judged(stage, good)
-    assert stage.publish(*(["--stored", stored] if stored else [])) == Exit.OK
+    assert stage.publish("--stored", stored) == Exit.OK
     last, said = user.statuses(stage.models, stage.run.head_sha)[-1]
     assert (last == "error") is (state == "error")
     assert ("could not be put into the store" in said) is (state == "error")
