@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlbot.monitoring.charts import Room, Scale, Spot, bars, chart, columns, near, thinned
+from mlbot.monitoring.charts import Room, Scale, Spot, bars, chart, columns, thinned
 
 FIGURES = st.floats(allow_nan=False, allow_infinity=False)
 NUMBER = r"-?[0-9]+(?:\.[0-9])?"
@@ -36,9 +36,9 @@ def test_a_chart_of_one_figure_and_of_figures_that_are_the_same() -> None:
 def test_a_long_history_stays_small_and_keeps_its_extremes() -> None:
     values = [0.9 + math.sin(n / 40) / 100 for n in range(10_000)]
     values[4_321], values[8_765] = 0.5, 0.99
-    kept = thinned(spots(values))
-    assert {0, 9_999, 4_321, 8_765} <= {*kept}
-    assert len(kept) < 1_700
+    shown = thinned(spots(values))
+    assert {0, 9_999, 4_321, 8_765} <= {*shown}
+    assert len(shown) < 1_700
     drawn = chart(spots(values))
     assert drawn is not None
     assert sum(map(len, (drawn.line, drawn.band, drawn.loud, drawn.dots))) < 64_000
@@ -56,19 +56,27 @@ def test_no_line_joins_two_holdouts() -> None:
     assert drawn.breaks.count("M") == 1
 
 
-def test_a_limit_is_drawn_where_it_is_near() -> None:
-    found = spots([0.91, 0.92])
-    assert near(found, [0.9, 0.0]) == [0.9]
-    drawn = chart(found, [0.9, 0.0])
+@pytest.mark.parametrize(
+    ("steps", "path"),
+    [
+        ([(0, 0.9)], "M0 100H1000"),
+        ([(0, 0.0)], ""),  # too far from the figures to be drawn with them
+        ([(1, 0.9), (2, 0.91)], "M500 100H992M992 66.7H1000"),
+        ([(0, 0.9), (1, None)], "M0 100H500"),
+        ([(0, 0.9), (3, 0.91)], "M0 100H1000"),  # no figure was judged by the last one yet
+    ],
+)
+def test_a_limit_is_drawn_as_far_as_it_held(steps: list[tuple[int, float | None]], path: str) -> None:
+    drawn = chart([Spot(value=each) for each in (0.91, 0.92, 0.93)], [steps])
     assert drawn is not None
-    assert drawn.limits.count("M") == 1
+    assert drawn.limits == path
 
 
 @given(
     st.lists(st.builds(Spot, value=FIGURES, low=FIGURES | st.none(), high=FIGURES | st.none(), group=st.integers(0, 2)))
 )
 def test_any_figures_make_a_chart_of_numbers_or_none(found: list[Spot]) -> None:
-    drawn = chart(found, [0.5])
+    drawn = chart(found, [[(0, 0.5), (1, 0.6)]])
     if drawn is None:
         return
     for path in (drawn.line, drawn.band, drawn.dots, drawn.loud, drawn.breaks, drawn.limits):

@@ -7,6 +7,7 @@ import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -25,8 +26,8 @@ from mlbot.git.remote import Remote
 from mlbot.ledger.entries import Entry, GateAsked, Ledger, LiveValue, SealedEntry, SeedValues
 from mlbot.monitoring.dashboard import MOST_REFUSED, Dashboard, dashboard
 from mlbot.monitoring.health import State
-from mlbot.monitoring.pages import page_names, pages
-from mlbot.monitoring.run_dashboard import MARK, write_site
+from mlbot.monitoring.pages import HEAD, page_names, pages
+from mlbot.monitoring.run_dashboard import write_site
 from mlbot.registry.tags import Registry
 from mlbot.stats import sealed
 
@@ -105,9 +106,13 @@ def test_a_metric_over_merges_with_its_intervals_limits_and_holdouts() -> None:
         (0.880, None, None, None),
         (0.930, 0.905, 0.915, "rows"),
     ]
-    assert [(each.bound, each.limit) for each in line.limits] == [("min", 0.91)]
+    assert [(each.verdict, each.bound, each.limit) for each in line.limits] == [(1, "min", 0.9), (3, "min", 0.91)]
     assert model.newest is not None
     assert model.newest.holdout == digest(6)
+    gone = entry(run=5, values=(0.94,), gates=(gate(gate="f1"),))
+    (model,) = shown(*story(), gone).models
+    assert [(each.verdict, each.limit) for each in model.metrics[0].limits][-1] == (4, None)
+    assert model.metrics[0].asked == ()
 
 
 def test_what_was_live_and_when() -> None:
@@ -236,83 +241,148 @@ def test_an_empty_ledger_has_a_page() -> None:
 # --- the folder
 
 
+def page(text: str) -> str:
+    return f"{HEAD}{text}"
+
+
+def text_of(out: Path) -> str:
+    return (out / "index.html").read_text().removeprefix(HEAD)
+
+
 def test_a_site_replaces_a_site(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "site"
-    write_site(out, {"index.html": "one", "models/a.html": "a"})
-    write_site(out, {"index.html": "two"})
-    assert (out / "index.html").read_text() == "two"
-    assert sorted(each.name for each in out.iterdir()) == [MARK, "index.html"]
+    write_site(out, {"index.html": page("one"), "models/a.html": page("a")})
+    write_site(out, {"index.html": page("two")})
+    assert text_of(out) == "two"
+    assert [each.name for each in out.iterdir()] == ["index.html"]
     assert [*out.parent.iterdir()] == [out]
+    assert all(each.startswith(HEAD) for each in pages(shown(*story())).values())
 
 
-@pytest.mark.parametrize("foreign", ["notes.txt", "models/mine.html", "sub/deep/file"])
-def test_what_no_dashboard_wrote_is_not_deleted(tmp_path: Path, foreign: str) -> None:
+@pytest.mark.parametrize(
+    ("foreign", "text"),
+    [
+        ("notes.txt", "mine"),
+        ("models/mine.html", "<!doctype html>mine"),
+        ("sub/deep/file", page("named by no page")),
+        ("index.html", "<!doctype html>mine"),
+    ],
+)
+def test_what_no_dashboard_wrote_is_not_deleted(tmp_path: Path, foreign: str, text: str) -> None:
     out = tmp_path / "site"
-    write_site(out, {"index.html": "one", "models/a.html": "a"})
-    (out / foreign).parent.mkdir(parents=True, exist_ok=True)
-    (out / foreign).write_text("mine")
+    write_site(out, {"index.html": page("one"), "models/a.html": page("a")})
+    (out / ".mlbot-dashboard").write_text(f"index.html\n{foreign}\n")  # as an earlier mlbot wrote it, or a stranger
     with pytest.raises(UsageError, match="which no dashboard wrote"):
-        write_site(out, {"index.html": "two"})
-    assert (out / foreign).read_text() == "mine"
-    assert (out / "index.html").read_text() == "one"
+        write_site(out, {"index.html": page("two")})
+    (out / ".mlbot-dashboard").unlink()
+    (out / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (out / foreign).write_text(text)
+    with pytest.raises(UsageError, match="which no dashboard wrote"):
+        write_site(out, {"index.html": page("two")})
+    assert (out / foreign).read_text() == text
+    assert (out / "models" / "a.html").is_file()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "linked folder"])
+def test_what_is_no_file_is_foreign(tmp_path: Path, kind: str) -> None:
+    out = tmp_path / "site"
+    (out / "models").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    at = out / "models" / "a.html"
+    if kind == "pipe":
+        os.mkfifo(at)
+    else:
+        at.symlink_to("/dev/zero" if kind == "link" else tmp_path / "mine")
+    with pytest.raises(UsageError, match="which no dashboard wrote"):
+        write_site(out, {"index.html": page("x")})
 
 
 def test_a_folder_of_somebody_else_and_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.html").write_text("mine")
+    (tmp_path / "linked").symlink_to(tmp_path / "docs")
+    for name in ("docs", "linked"):
+        with pytest.raises(UsageError, match="which no dashboard wrote"):
+            write_site(tmp_path / name, {"index.html": "x"})
+    (tmp_path / ".new.mlbot-old").mkdir()
+    (tmp_path / ".new.mlbot-old" / "mine").write_text("mine")
     with pytest.raises(UsageError, match="which no dashboard wrote"):
-        write_site(tmp_path / "docs", {"index.html": "x"})
+        write_site(tmp_path / "new", {"index.html": "x"})
     with pytest.raises(UsageError, match="is a file"):
         write_site(tmp_path / "docs" / "index.html", {"index.html": "x"})
-    (tmp_path / "linked").symlink_to(tmp_path / "docs")
-    with pytest.raises(UsageError, match="which no dashboard wrote"):
-        write_site(tmp_path / "linked", {"index.html": "x"})
 
 
 def test_a_failure_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "site"
-    write_site(out, {"index.html": "one"})
+    write_site(out, {"index.html": page("one")})
     monkeypatch.setattr(Path, "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(UsageError, match="full"):
-        write_site(out, {"index.html": "two"})
+        write_site(out, {"index.html": page("two")})
     monkeypatch.undo()
-    assert (out / "index.html").read_text() == "one"
+    assert text_of(out) == "one"
+    assert [*tmp_path.iterdir()] == [out]
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_run_that_is_killed_leaves_a_site_or_the_next_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    out = tmp_path / "site"
+    write_site(out, {"index.html": page("one"), "models/a.html": page("a")})
+    steps = iter(range(99))
+
+    class Killed(BaseException):
+        """As of kill -9: nothing is tidied up after it."""
+
+    def dies(name: str) -> None:
+        real = getattr(Path, name)
+
+        def step(path: Path, *args: Any, **more: Any) -> Any:
+            if next(steps) >= at:
+                raise Killed
+            return real(path, *args, **more)
+
+        monkeypatch.setattr(Path, name, step)
+
+    for name in ("write_text", "rename", "unlink", "rmdir"):
+        dies(name)
+    with pytest.raises(Killed):
+        write_site(out, {"index.html": page("two"), "models/a.html": page("a")})
+    monkeypatch.undo()
+    write_site(out, {"index.html": page("three")})
+    assert text_of(out) == "three"
     assert [*tmp_path.iterdir()] == [out]
 
 
 def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").write_text("mine")
-    for out in ("loop", "file/below", "x" * 300):
+    for out in (tmp_path / "loop", tmp_path / "file" / "below", tmp_path / ("x" * 300), Path("/")):
         with pytest.raises(UsageError, match="no dashboard can be written to"):
-            write_site(tmp_path / out, {"index.html": "x"})
-
-
-@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
-def test_a_mark_that_is_no_file_is_foreign(tmp_path: Path, kind: str) -> None:
-    out = tmp_path / "site"
-    out.mkdir()
-    made = {"folder": Path.mkdir, "link": lambda mark: mark.symlink_to("/dev/zero"), "pipe": os.mkfifo}
-    made[kind](out / MARK)
-    with pytest.raises(UsageError, match="which no dashboard wrote"):
-        write_site(out, {"index.html": "x"})
+            write_site(out, {"index.html": "x"})
 
 
 def test_two_at_once_leave_one_site_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out, rename = tmp_path / "site", Path.rename
-    write_site(out, {"index.html": "old"})
+    out, rename, started = tmp_path / "site", Path.rename, Event()
+    write_site(out, {"index.html": page("old")})
+
+    def write() -> None:
+        started.set()
+        write_site(out, {"index.html": page("other")})
+
+    other = Thread(target=write)
 
     def slow(path: Path, target: Path) -> Path:
-        if path == out:  # the other one comes between this one's two renames
-            found = rename(path, target)
-            monkeypatch.setattr(Path, "rename", rename)
-            write_site(out, {"index.html": "other"})
-            return found
-        return rename(path, target)
+        found = rename(path, target)
+        if path == out and not started.is_set():  # the other one comes between this one's two renames
+            other.start()
+            started.wait()
+        return found
 
     monkeypatch.setattr(Path, "rename", slow)
-    write_site(out, {"index.html": "mine"})
-    assert (out / "index.html").read_text() == "other"
+    write_site(out, {"index.html": page("mine")})
+    other.join()
+    assert text_of(out) == "other"
     assert [*tmp_path.iterdir()] == [out]
 
 

@@ -55,8 +55,8 @@ def interval(low: float | None, high: float | None, places: int) -> str:
 
 
 def limit(value: float) -> str:
-    """A limit as the user wrote it."""
-    return f"{value:.10g}".replace("-", MINUS)
+    """A limit as the user wrote it, with thousands separated as in every figure beside it."""
+    return f"{value:,.10g}".replace("-", MINUS)
 
 
 def percent(share: float | None) -> str:

@@ -78,36 +78,47 @@ class Scale(NamedTuple):
         return _short(HEIGHT * (1 - (value - self.low) / (self.step * self.steps)))
 
 
-def chart(spots: Sequence[Spot], limits: Sequence[float] = ()) -> Chart | None:
+Steps = Sequence[tuple[int, float | None]]
+"""A limit over time: from which spot on it is what; None where there is none any more."""
+
+
+def chart(spots: Sequence[Spot], limits: Sequence[Steps] = ()) -> Chart | None:
     """The chart of spots in their order, thinned so that it stays small; None where nothing can be drawn."""
-    drawn = [*_drawn(spots), *near(spots, limits)]
-    scale = Scale.over(drawn)
+    drawn = [height for each in spots for height in (each.value, _low(each), _high(each))]
+    steps = list(_near(drawn, [each for row in limits for each in _lasting(row, len(spots))]))
+    scale = Scale.over([*drawn, *(limit for *_, limit in steps)])
     if not spots or scale is None:
         return None
-    kept = thinned(spots)
-    at = {index: _x(index, len(spots)) for index in kept}
-    runs = list(_runs(spots, kept))
+    shown = thinned(spots)
+    at = {index: _x(index, len(spots)) for index in shown}
+    runs = list(_runs(spots, shown))
     return Chart(
         line="".join(_line([(at[i], scale.y(spots[i].value)) for i in run]) for run in runs),
         band="".join(
             _band([(at[i], spots[i]) for i in part], scale) for run in runs for part in _with_band(spots, run)
         ),
-        dots=_marks((at[i], scale.y(spots[i].value)) for i in kept) if len(spots) <= _BUCKETS // 4 else "",
-        loud=_marks((at[i], scale.y(spots[i].value)) for i in kept if spots[i].loud),
+        dots=_marks((at[i], scale.y(spots[i].value)) for i in shown) if len(spots) <= _BUCKETS // 4 else "",
+        loud=_marks((at[i], scale.y(spots[i].value)) for i in shown if spots[i].loud),
         breaks="".join(f"M{at[after[0]]} 0V{HEIGHT}" for _, after in pairwise(runs)),
-        limits="".join(f"M0 {scale.y(each)}H{WIDTH}" for each in near(spots, limits)),
+        limits="".join(f"M{first} {scale.y(limit)}H{last}" for first, last, limit in steps),
         ticks=scale.ticks,
     )
 
 
-def near(spots: Sequence[Spot], limits: Sequence[float]) -> list[float]:
+_Step = tuple[str, str, float]  # from where to where, and how high
+
+
+def _lasting(steps: Steps, count: int) -> Iterator[_Step]:
+    """Each limit as far as it held; the first spot's from the left edge on, and the last one's to the right."""
+    at = [*((_x(index, count) if index else "0", limit) for index, limit in steps if index < count), (str(WIDTH), None)]
+    return ((first, last, limit) for (first, limit), (last, _) in pairwise(at) if limit is not None)
+
+
+def _near(drawn: Sequence[float], steps: Iterable[_Step]) -> Iterator[_Step]:
     """The limits that are near enough to the figures to be drawn with them."""
-    found = list(_drawn(spots))
-    if not found:
-        return []
-    low, high = min(found), max(found)
+    low, high = min(drawn, default=0.0), max(drawn, default=0.0)
     room = _NEAR * max(high - low, abs(high) * 0.02)
-    return [each for each in limits if low - room <= each <= high + room]
+    return (each for each in steps if low - room <= each[-1] <= high + room)
 
 
 def thinned(spots: Sequence[Spot], most: int = _BUCKETS) -> list[int]:
@@ -117,16 +128,14 @@ def thinned(spots: Sequence[Spot], most: int = _BUCKETS) -> list[int]:
     """
     if len(spots) <= 2 * most:
         return list(range(len(spots)))
-    kept: set[int] = set()
+    shown: set[int] = set()
     for column in range(most):
         part = range(column * len(spots) // most, (column + 1) * len(spots) // most)
-        kept |= {part[0], part[-1], min(part, key=lambda i: spots[i].value), max(part, key=lambda i: spots[i].value)}
-        kept |= {min(part, key=lambda i: _low(spots[i])), max(part, key=lambda i: _high(spots[i]))}
-        kept |= {next((i for i in part if spots[i].loud), part[0])}
-    kept |= (
-        {i for i in range(1, len(spots)) if spots[i].group != spots[i - 1].group} if _groups(spots) <= most else set()
-    )
-    return sorted(kept)
+        shown |= {part[0], part[-1], min(part, key=lambda i: spots[i].value), max(part, key=lambda i: spots[i].value)}
+        shown |= {min(part, key=lambda i: _low(spots[i])), max(part, key=lambda i: _high(spots[i]))}
+        shown |= {next((i for i in part if spots[i].loud), part[0])}
+    first = {i for i in range(1, len(spots)) if spots[i].group != spots[i - 1].group}
+    return sorted(shown | first if len(first) <= most else shown)
 
 
 class Room(StrEnum):
@@ -179,17 +188,6 @@ def columns(heights: Sequence[float]) -> str:
     return "".join(found)
 
 
-def _groups(spots: Sequence[Spot]) -> int:
-    return sum(a.group != b.group for a, b in pairwise(spots))
-
-
-def _drawn(spots: Sequence[Spot]) -> Iterator[float]:
-    for each in spots:
-        yield each.value
-        yield _low(each)
-        yield _high(each)
-
-
 def _low(spot: Spot) -> float:
     return spot.value if spot.low is None else min(spot.low, spot.value)
 
@@ -198,10 +196,10 @@ def _high(spot: Spot) -> float:
     return spot.value if spot.high is None else max(spot.high, spot.value)
 
 
-def _runs(spots: Sequence[Spot], kept: Sequence[int]) -> Iterator[list[int]]:
+def _runs(spots: Sequence[Spot], shown: Sequence[int]) -> Iterator[list[int]]:
     """The places of each group in a row."""
     run: list[int] = []
-    for index in kept:
+    for index in shown:
         if run and spots[run[-1]].group != spots[index].group:
             yield run
             run = []

@@ -64,10 +64,11 @@ class Measured(Record):
 
 
 class Limit(Record):
-    """A gate's limit, as the newest verdict that has it was judged by."""
+    """A gate's limit from a verdict on, until there is another one of the bound."""
 
+    verdict: Count  # the first that was judged by it: its place in `ModelHistory.verdicts`
     bound: str
-    limit: float
+    limit: float | None  # None: the gate is no more
 
 
 class MetricHistory(Record):
@@ -76,8 +77,14 @@ class MetricHistory(Record):
     metric: str
     slice: str | None = None
     branch: str
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[Limit, ...] = ()  # oldest first
     measured: tuple[Measured, ...]
+
+    @property
+    def asked(self) -> tuple[Limit, ...]:
+        """The limits as the newest verdict has them."""
+        newest = {each.bound: each for each in self.limits}
+        return tuple(each for each in newest.values() if each.limit is not None)
 
     @property
     def subject(self) -> str:
@@ -303,39 +310,53 @@ def _model(
 
 
 def _judged(entry: VerdictEntry) -> Judged:
-    return Judged(**{name: getattr(entry, name) for name in Judged.model_fields})
+    # Not checked again, here and of metrics: there may be many, and all of it is an entry's.
+    return Judged.model_construct(**{name: getattr(entry, name) for name in Judged.model_fields})
 
 
 # --- metrics
 
 _Subject = tuple[str, str, str | None]  # branch, metric, slice
+_Asked = tuple[_Subject, str]  # and the bound
 
 
 def _metrics(judged: Sequence[VerdictEntry]) -> tuple[MetricHistory, ...]:
     """Each metric on each branch: the branch with most verdicts first, and of it what is gated, then the rest."""
     found: dict[_Subject, list[Measured]] = {}
-    limits: dict[_Subject, tuple[Limit, ...]] = {}
+    limits: dict[_Subject, list[Limit]] = {}
+    asked: dict[str, dict[_Asked, float]] = {}  # by branch
     for place, entry in enumerate(judged):
-        limits |= _limits(entry)
+        if entry.gates:  # there are none where nothing could be judged, and in what an earlier mlbot wrote
+            now = {(_subject(entry.branch, each.gate), each.bound.value): each.limit for each in entry.gates}
+            for (subject, bound), limit in _changed(asked.get(entry.branch, {}), now):
+                limits.setdefault(subject, []).append(Limit(verdict=place, bound=bound, limit=limit))
+            asked[entry.branch] = now
         for measured, metric, slice_ in _measured(place, entry):
             found.setdefault((entry.branch, metric, slice_), []).append(measured)
     most = Counter(each.branch for each in judged)
     order = sorted(found, key=lambda each: (-most[each[0]], each[0], each not in limits, each[2] is not None))
     return tuple(
-        MetricHistory(
-            branch=key[0], metric=key[1], slice=key[2], limits=limits.get(key, ()), measured=tuple(found[key])
+        MetricHistory.model_construct(
+            branch=key[0],
+            metric=key[1],
+            slice=key[2],
+            limits=tuple(limits.get(key, ())),
+            measured=tuple(found[key]),
         )
         for key in order
     )
 
 
-def _limits(entry: VerdictEntry) -> Mapping[_Subject, tuple[Limit, ...]]:
-    found: dict[_Subject, tuple[Limit, ...]] = {}
-    for gate in entry.gates or ():
-        metric, _, slice_ = gate.gate.partition("@")
-        key = (entry.branch, metric, slice_ or None)
-        found[key] = (*found.get(key, ()), Limit(bound=gate.bound, limit=gate.limit))
-    return found
+def _subject(branch: str, gate: str) -> _Subject:
+    metric, _, slice_ = gate.partition("@")
+    return branch, metric, slice_ or None
+
+
+def _changed(before: Mapping[_Asked, float], now: Mapping[_Asked, float]) -> Iterator[tuple[_Asked, float | None]]:
+    """What is not as it was; None for what is no more."""
+    for each in now if now.keys() == before.keys() else dict.fromkeys((*before, *now)):
+        if now.get(each) != before.get(each):
+            yield each, now.get(each)
 
 
 def _measured(place: int, entry: VerdictEntry) -> Iterator[tuple[Measured, str, str | None]]:
@@ -347,7 +368,6 @@ def _measured(place: int, entry: VerdictEntry) -> Iterator[tuple[Measured, str, 
             continue
         gate = known.get(f"{each.metric}@{each.slice}" if each.slice else each.metric)
         low, high, interval = _interval(gate, [other for other in each.values if other is not None])
-        # Not checked again: there may be many, and all of it is an entry's.
         found = Measured.model_construct(verdict=place, value=value, low=low, high=high, interval=interval)
         yield found, each.metric, each.slice
 

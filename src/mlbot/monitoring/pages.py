@@ -3,6 +3,7 @@
 import hashlib
 import re
 from base64 import b64encode
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,12 @@ from mlbot.lib.templates import fill_page, sentence, templates
 from mlbot.monitoring.charts import Chart, Spot, bars, chart, columns
 from mlbot.monitoring.dashboard import Costs, Dashboard, Measured, MetricHistory, ModelHistory, Place, Watched
 from mlbot.monitoring.health import Finding
+from mlbot.monitoring.words import amount_text, effect_text, subject_text, what_text, why_text
 from mlbot.report.notices import MANY_LOOKS
 
 INDEX = "index.html"
+HEAD = '<!doctype html>\n<html lang="en">\n<head>\n<meta name="generator" content="mlbot dashboard">\n'
+"""What each page begins with, and is known by: nothing else is ever deleted."""
 _ROWS = 50  # of a table; all of it is in the JSON
 _CHARTS = 24  # of a branch
 _BRANCHES = 5
@@ -33,6 +37,11 @@ def pages(site: Dashboard) -> dict[str, str]:
     for each in site.models:
         found[names[each.model]] = fill_page("dashboard/model.html.j2", site=site, **_model(each), **look)
     return {path: _dense(text) for path, text in found.items()}
+
+
+def is_page_name(path: str) -> bool:
+    """Whether a page may be called so."""
+    return re.fullmatch(rf"{INDEX}|models/[A-Za-z0-9._-]+\.html", path) is not None
 
 
 def page_names(models: Sequence[str]) -> dict[str, str]:
@@ -109,9 +118,7 @@ def _branch(model: ModelHistory, branch: str) -> dict[str, Any]:
 def _chart(model: ModelHistory, line: MetricHistory) -> dict[str, Any]:
     measured = line.measured
     shown = measured[: -_ROWS - 1 : -1]
-    drawn: Chart | None = chart(
-        _spots(model, line), [each.limit for each in line.limits if not _is_relative(each.bound)]
-    )
+    drawn: Chart | None = chart(_spots(model, line), [_steps(line, bound) for bound in ("min", "max")])
     times = [model.verdicts[each.verdict].time for each in (measured[0], measured[-1])]
     return {
         "line": line,
@@ -131,9 +138,10 @@ def _range(measured: Measured) -> str:
     return f"{figures.number(measured.low)}\N{EN DASH}{figures.number(measured.high)}"
 
 
-def _is_relative(bound: str) -> bool:
-    """Whether a limit is of a change, and so no height in a chart of values."""
-    return bound not in {"min", "max"}
+def _steps(line: MetricHistory, bound: str) -> list[tuple[int, float | None]]:
+    """A bound's limits by the spot from which on each held. Other bounds are of changes, and no height in a chart."""
+    verdicts = [each.verdict for each in line.measured]
+    return [(bisect_left(verdicts, each.verdict), each.limit) for each in line.limits if each.bound == bound]
 
 
 def _spots(model: ModelHistory, line: MetricHistory) -> list[Spot]:
@@ -164,7 +172,7 @@ def _watched(found: Watched) -> dict[str, Any]:
         "environment": found.environment,
         "health": health,
         "state": sentence("monitoring", f"state/{health.state}", health=health) if health else "",
-        "why": sentence("monitoring", f"why/{health.why}", health=health) if health and health.why else "",
+        "why": why_text(health) if health else "",
         "findings": [_finding(each) for each in health.findings[:_ROWS]] if health else [],
         "columns": columns(requests),
         "most": figures.count(int(max(requests, default=0.0))),
@@ -177,8 +185,12 @@ def _watched(found: Watched) -> dict[str, Any]:
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "finding": finding,
-        "what": sentence("monitoring", f"code/{finding.code}", finding=finding),
-        "where": sentence("monitoring", f"part/{finding.part}", name=finding.column),
+        "what": what_text(finding),
+        "where": subject_text(finding),
+        "was": amount_text(finding.code, finding.before),
+        "now": amount_text(finding.code, finding.now),
+        "by": effect_text(finding.code, finding.effect),
+        "allowed": effect_text(finding.code, finding.limit).lstrip("+"),
     }
 
 

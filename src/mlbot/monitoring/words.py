@@ -45,7 +45,7 @@ def _findings(health: Health, pen: Pen) -> Iterator[str]:
         expendable=(5, 2),
     )
     if len(health.findings) > _MOST:
-        yield pen.paint(f"  +{len(health.findings) - _MOST}", _DIM)
+        yield pen.paint(f"  {sentence('monitoring', 'more', number=len(health.findings) - _MOST)}", _DIM)
     yield ""
     yield pen.wrap(sentence("monitoring", "follow"))
 
@@ -91,7 +91,7 @@ def amount_text(code: Code, value: float | None) -> str:
         case Code.VOLUME:
             return figures.count(round(value))
         case Code.METRIC:
-            return figures.number(value, 4)
+            return figures.number(value)
         case _:
             return figures.percent(value)
 
@@ -102,7 +102,7 @@ def effect_text(code: Code, value: float) -> str:
         case Code.LOCATION:
             return f"{value:+.2f} sd"
         case Code.METRIC:
-            return f"{value:+.4f}"
+            return figures.signed(value)
         case Code.VOLUME:
             return f"\N{MULTIPLICATION SIGN} {math.exp(value):.2f}"
         case Code.CONTROL | Code.ABSENT:
