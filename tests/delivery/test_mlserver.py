@@ -26,7 +26,7 @@ from mlbot.delivery.run_release import read_golden
 from mlbot.ledger.entries import DeploymentEntry
 from mlbot.lib.version import served_of
 from mlbot.protocol.golden import Replay
-from mlbot.protocol.inference import ControlSamples, EndpointFault
+from mlbot.protocol.inference import ControlSamples, EndpointFault, Fault
 from mlbot.storage.inference import InferenceServer
 
 pytestmark = [pytest.mark.nightly, pytest.mark.usefixtures("git_settings")]
@@ -165,7 +165,7 @@ def free_ports(count: int) -> list[int]:
 def wait(server: MLServer, log: Path) -> None:
     end = time.monotonic() + _LONGEST_S
     client = InferenceServer(url=server.endpoint.url, model="tiny")
-    while (fault := client.live()) is not None:
+    while isinstance(fault := client.server(), Fault):
         assert server.process.poll() is None, log.read_text()
         assert time.monotonic() < end, f"{fault}: {log.read_text()}"
         time.sleep(0.2)

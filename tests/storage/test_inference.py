@@ -45,12 +45,12 @@ def client(url: str, **settings: object) -> InferenceServer:
 
 def test_each_question_of_the_protocol_is_answered(server: Server) -> None:
     one = client(server.url)
-    assert (one.live(), one.ready(), one.model_ready()) == (None, None, None)
+    assert one.model_ready() is None
     assert one.server() == ServerMetadata(name="small", version="1.2.3")
     about = one.metadata()
     assert isinstance(about, ModelMetadata)
     assert about.inputs is not None
-    assert (about.versions, about.inputs[0].datatype, about.inputs[0].shape) == (("1",), "FP32", (-1, 1))
+    assert (about.inputs[0].datatype, about.inputs[0].shape) == ("FP32", (-1, 1))
     heard = one.infer(BODY, "0")
     assert not isinstance(heard, Fault)
     answer, ms = heard
@@ -82,10 +82,10 @@ def test_loading_is_the_repository_extension(server: Server) -> None:
 
 def test_a_token_is_a_header_and_nothing_else(server: Server) -> None:
     one = client(server.url, token="ACME", environment={"ACME": " s3cret "})
-    assert one.ready() is None
+    assert one.model_ready() is None
     assert server.headers[-1]["Authorization"] == "Bearer s3cret"
     assert "s3cret" not in repr(one)
-    client(server.url).ready()
+    client(server.url).model_ready()
     assert "Authorization" not in server.headers[-1]
 
 
@@ -93,7 +93,7 @@ def test_a_token_is_a_header_and_nothing_else(server: Server) -> None:
 def test_without_its_token_nothing_is_asked(server: Server, token: str | None) -> None:
     environment = {} if token is None else {"ACME": token}
     one = client(server.url, token="ACME", environment=environment)
-    assert one.ready() == Fault(code=EndpointFault.NO_TOKEN, detail="ACME")
+    assert one.model_ready() == Fault(code=EndpointFault.NO_TOKEN, detail="ACME")
     assert server.asked == []
 
 
@@ -214,7 +214,6 @@ def test_a_hostile_answer_is_a_result(behave: Behave, code: EndpointFault) -> No
         (b"OK", None),
         (b'{"name": "churn", "ready": true}', None),
         (b'{"name": "churn", "ready": false}', EndpointFault.NOT_READY),
-        (b'{"live": false}', EndpointFault.NOT_READY),
     ],
 )
 def test_the_status_says_what_is_ready_unless_the_body_takes_it_back(body: bytes, code: EndpointFault | None) -> None:
@@ -239,6 +238,6 @@ def test_a_slow_server_is_given_up_in_time(behave: Behave) -> None:
     "url", ["http://127.0.0.1:1", "http://no-such-host.invalid", "http://[::1]:1", "http://a..b", "http://" + "a" * 300]
 )
 def test_nobody_there(url: str) -> None:
-    found = client(url, timeout_s=5.0).ready()
+    found = client(url, timeout_s=5.0).model_ready()
     assert found is not None
     assert found.code is EndpointFault.UNREACHABLE

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -98,8 +98,6 @@ class _Handler(BaseHTTPRequestHandler):
         match self.path.strip("/").split("/"):
             case ["v2"]:
                 self._send(200, {"name": "small", "version": "1.2.3", "extensions": []})
-            case ["v2", "health", "live" | "ready"]:
-                self._send(200, {"live": True})
             case ["v2", "models", name, *_] if name not in self.state.models:
                 self._send(404, {"error": "no such model"})
             case ["v2", "models", name, *rest] if rest[-1:] == ["ready"]:
@@ -143,8 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # who asked has given up
+            self.end_headers()
+            self.wfile.write(body)
 
 
 @contextmanager

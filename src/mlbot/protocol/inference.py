@@ -68,10 +68,9 @@ _Text = Annotated[str, Field(max_length=1000)]
 
 
 class Readiness(_Received):
-    """A server's word on whether it, or a model, is ready; a server need not say more than the status."""
+    """A server's word on whether a model is ready; it need not say more than the status."""
 
     ready: bool = True
-    live: bool = True
 
 
 class TensorForm(_Received):
@@ -93,7 +92,6 @@ class ModelMetadata(_Received):
     """What a server says of a model."""
 
     name: _Text
-    versions: Annotated[tuple[_Text, ...], Field(max_length=1000)] | None = None
     inputs: Annotated[tuple[TensorForm, ...], Field(max_length=10_000)] | None = None
 
 
@@ -328,7 +326,7 @@ def _element(value: Value, datatype: str) -> bool | int | float | str:
 # From a server's outputs to predictions as they are judged.
 
 _PROBABILITY_NAMES = frozenset({"probabilities", "probability", "output_probability", "probas", "proba", "probs"})
-_PROBABILITY_NAMES_OF_RUNTIMES = frozenset({"predict_proba"})  # what MLServer's own runtimes call it
+_PROBABILITY_NAMES |= {"predict_proba"}  # what MLServer's own runtimes call it
 _FARTHEST = 1e300
 _LABEL_NAMES = frozenset({"label", "labels", "output_label", "predict", "class", "classes", "predicted_label"})
 
@@ -346,9 +344,8 @@ def predictions_of(answer: Answer, golden: Golden) -> tuple[float, ...] | Fault:
 def _predicting(answer: Answer, task: Task) -> Tensor | None:
     """The output with the predictions: chosen as of an ONNX file."""
     tensors = [each for each in answer.outputs if each.datatype.startswith(("FP", "BF"))]
-    names = _PROBABILITY_NAMES | _PROBABILITY_NAMES_OF_RUNTIMES
     if len(tensors) > 1:
-        tensors = [each for each in tensors if each.name.casefold() in names] or tensors
+        tensors = [each for each in tensors if each.name.casefold() in _PROBABILITY_NAMES] or tensors
     if len(tensors) > 1 and task.is_classification:
         tensors = [each for each in tensors if each.name.casefold() not in _LABEL_NAMES] or tensors
     if not tensors and not task.is_classification:

@@ -92,17 +92,13 @@ class InferenceServer:
             longest_s=min(LONGEST_S, endpoint.timeout_s),
         )
 
-    def live(self) -> Fault | None:
-        """None where the server lives."""
-        return self._unready(self._ask("GET", "/v2/health/live"))
-
-    def ready(self) -> Fault | None:
-        """None where the server is ready."""
-        return self._unready(self._ask("GET", "/v2/health/ready"))
-
     def model_ready(self) -> Fault | None:
-        """None where the model is ready."""
-        return self._unready(self._ask("GET", f"{self._path}/ready"))
+        """None where the model is ready, as the status says; a body, which hardly any server has, may take it back."""
+        received = self._ask("GET", f"{self._path}/ready")
+        if isinstance(received, Fault):
+            return received
+        found = self._read(received, Readiness)
+        return None if isinstance(found, Fault) or found.ready else Fault(code=EndpointFault.NOT_READY)
 
     def server(self) -> ServerMetadata | Fault:
         """What the server says of itself."""
@@ -140,14 +136,6 @@ class InferenceServer:
     def _path(self) -> str:
         version = f"/versions/{quote(self.version, safe='')}" if self.version else ""
         return f"/v2/models/{quote(self.model, safe='')}{version}"
-
-    def _unready(self, received: _Received | Fault) -> Fault | None:
-        """Why it is not ready. The status says it; a body, which hardly any server sends, may take it back."""
-        if isinstance(received, Fault):
-            return received
-        found = self._read(received, Readiness)
-        ready = isinstance(found, Fault) or (found.ready and found.live)
-        return None if ready else Fault(code=EndpointFault.NOT_READY)
 
     @staticmethod
     def _fault(received: _Received | Fault) -> Fault | None:
