@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 LONGEST_S = 30.0
 """The longest that one request may take, whatever the endpoint's timeout is."""
 
-_CONNECT_S = 10.0
 _CHUNK = 65_536
 _SHOWN = 200
 
@@ -214,7 +213,7 @@ def _received(
             auth=_Bearer(token),
             stream=True,
             allow_redirects=False,
-            timeout=(min(_CONNECT_S, longest), longest),
+            timeout=longest,
         ) as answer:
             fault = _wrong(answer)
             content = fault or _body(answer, begun + longest)
