@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tests.fake_github import events, ops_checks, ops_pulls
 from tests.fake_github.errors import Refusal, unprocessable
 from tests.fake_github.gitstore import ZERO
-from tests.fake_github.state import Repository
+from tests.fake_github.state import Move, Repository
 from tests.fake_github.tokens import Token
 from tests.fake_github.world import World
 
@@ -28,7 +28,23 @@ def _tell(world: World, repo: Repository, token: Token, ref: str, before: str, a
     if after == ZERO:
         events.reference(world, repo, token, "delete", ref)
     if ref.startswith("refs/heads/"):
+        repo.moves.append(_move(world, repo, token, ref, before, after))
         ops_pulls.branch_moved(world, repo, token, ref.removeprefix("refs/heads/"), after)
+
+
+def _move(world: World, repo: Repository, token: Token, ref: str, before: str, after: str) -> Move:
+    made = {(True, False): "branch_creation", (False, True): "branch_deletion"}
+    forced = ZERO not in {before, after} and not repo.git.contains(after, before)
+    kind = made.get((before == ZERO, after == ZERO), "force_push" if forced else "push")
+    return Move(
+        id=len(repo.moves) + 1,
+        ref=ref,
+        before=before,
+        after=after,
+        kind=kind,
+        actor=token.user,
+        time=world.now(),
+    )
 
 
 def check(repo: Repository, token: Token, ref: str, sha: str | None) -> None:

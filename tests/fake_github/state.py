@@ -234,6 +234,19 @@ class Release:
     assets: list[Asset] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """What GitHub remembers of a move of a branch."""
+
+    id: int
+    ref: str
+    before: str
+    after: str
+    kind: str
+    actor: User
+    time: str
+
+
 @dataclass(eq=False, kw_only=True, slots=True)
 class Repository:
     """A repository and everything in it."""
@@ -264,6 +277,7 @@ class Repository:
     merge_queues: dict[str, MergeQueue] = field(default_factory=dict)
     protections: dict[str, dict[str, Any]] = field(default_factory=dict)
     attestations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
 
     @property
     def full_name(self) -> str:

@@ -112,7 +112,8 @@ class Branch:
             runs_on=("x",),
             timeout_s=60,
         )
-        found = anchors_of(self.history, "m", anchored_gates(self.model), self.releases, before=before)
+        earlier = self.history.before(before) if before else self.history
+        found = anchors_of(earlier, "m", anchored_gates(self.model), self.releases)
         request = JudgeRequest(
             rule=Rule(model=self.model, folder=self.folder),
             candidate=runs,
@@ -150,7 +151,7 @@ class Branch:
             name="m", key=digest(number), stale=True, reasons=(StaleReason(code=StaleCode.CODE, text="."),),
             seeds=SEEDS, runs_on=("x",), timeout_s=60,
         )  # fmt: skip
-        point = push_point(planned, self.history, sha, was_there=False)
+        point = push_point(planned, self.history, sha, None, was_there=False)
         verdict, report, _ = self._verdict(self._judged(runs, number, point, sha))
         whole = Verdict(commits=commits(number), outcome=verdict.outcome, reason=verdict.reason, models=(verdict,))
         attempt = Attempt(run=100 + number)

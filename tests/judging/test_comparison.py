@@ -18,7 +18,7 @@ from tests.support.tiers import examples
 
 from mlbot.console import Console
 from mlbot.errors import MlbotError, NotEvaluatedError
-from mlbot.events.github import Attempt
+from mlbot.events.github import Attempt, Pushed
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import COPY, LedgerBranch
 from mlbot.git.merge import ConflictError, branch_commits
@@ -66,6 +66,8 @@ class Project:
     qualities: dict[str, int] = field(default_factory=dict)
     """By content key: what a training of it is worth."""
     runs: int = 0
+    moves: list[Pushed] = field(default_factory=list)
+    """What GitHub says of how main moved, oldest first."""
 
     def push(self, files: dict[str, str] | None = None, *more: dict[str, str]) -> str:
         """Commits on main, in one push."""
@@ -77,7 +79,12 @@ class Project:
     def publish(self) -> str:
         """Push main, as it is here."""
         self.author.git("push", "--quiet", "--force", "origin", "main")
-        return self.author.git("rev-parse", "main")
+        tip = self.author.git("rev-parse", "main")
+        before = self.moves[-1].after if self.moves else "0" * 40
+        if tip != before:
+            self.moves.append(Pushed(before=before, after=tip))
+        self.judge._pushes["main"] = tuple(reversed(self.moves))
+        return tip
 
     def change(self, files: dict[str, str], *, at: str = "main", branch: str = "work") -> str:
         """A pull request's head."""
@@ -137,6 +144,12 @@ class Project:
         if commit == found.planning.commits.candidate:
             self.qualities[planned.key] = quality
         return quality
+
+    def quality_of(self, found: Assignment, name: str = "churn") -> int:
+        """What the baseline is worth."""
+        entry = found.points[name].entry
+        assert entry is not None
+        return self.qualities[entry.key]
 
     def judged(self, sha: str | None = None) -> Outcome:
         """Judge a commit of main, and write what it comes to into the ledger."""
@@ -435,7 +448,9 @@ def test_a_model_whose_verdicts_are_lost_is_not_new(project: Project) -> None:
     # Its copy too: a ledger that was only deleted is noticed, and nothing is judged by it.
     ledger.git("push", "--quiet", "origin", "HEAD", f"+HEAD:{COPY}")
     tip = project.push(params(60, "sales"))
-    assert source(project.assign(PushSubject(sha=tip, branch="main")), "sales") is Source.LOST
+    found = project.assign(PushSubject(sha=tip, branch="main"))
+    assert (source(found, "sales"), found.points["sales"].train) == (Source.UNJUDGED, project.moves[-1].before)
+    assert project.outcome(found, "sales") is Outcome.FAIL
 
 
 def test_the_config_is_taken_away_and_put_back(project: Project) -> None:
@@ -494,9 +509,72 @@ def test_a_branch_that_was_merged_the_other_way_round_is_not_new(project: Projec
     project.author.git("checkout", "--quiet", "-B", "mine", old)
     project.author.commit({"train.py": "pass  # mine\n"})
     project.author.git("merge", "--quiet", "-m", "Merge main", "main")
-    project.author.git("push", "--quiet", "origin", "HEAD:main")
     tip = project.author.git("rev-parse", "HEAD")
+    project.author.git("branch", "--force", "main")
+    project.publish()
+    found = project.assign(PushSubject(sha=tip, branch="main"))
+    assert (source(found), project.quality_of(found)) == (Source.BEFORE, 90)
+    project.judge._pushes["main"] = ()  # GitHub has forgotten
     assert source(project.assign(PushSubject(sha=tip, branch="main"))) is Source.LOST
+
+
+def test_a_branch_that_was_rewritten_goes_on_from_what_github_says_was_its_tip(project: Project) -> None:
+    project.author.git("checkout", "--quiet", "main")
+    project.author.git("commit", "--quiet", "--amend", "-m", "Rewritten")
+    tip = project.push(params(60))
+    assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
+    assert project.judged(tip) is Outcome.FAIL
+    assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
+    project.push(params(81))
+    assert project.judged() is Outcome.PASS
+
+
+def test_the_branch_before_its_config_was_pushed_is_no_new_beginning(project: Project) -> None:
+    """Whoever takes the config's commits away does not let a change bring its own rules."""
+    project.author.git("checkout", "--quiet", "main")
+    project.author.git("reset", "--quiet", "--hard", "HEAD~1")
+    project.publish()
+    project.judge._pushes["main"] = ()
+    head = project.change(config("churn", gates="{min: 0.1}") | params(60))
+    assert source(project.assign(project.pull(head))) is Source.LOST
+
+
+def test_a_branch_that_was_renamed_or_cut_from_another_has_its_models(project: Project) -> None:
+    project.author.git("push", "--quiet", "origin", "main:refs/heads/trunk")
+    head = project.change(params(60))
+    found = project.assign(project.pull(head, "trunk"))
+    assert (source(found), project.outcome(found)) == (Source.TIP, Outcome.FAIL)
+    project.author.git("push", "--quiet", "origin", f"{head}:refs/heads/trunk")
+    project.judge._pushes["trunk"] = ()
+    found = project.assign(PushSubject(sha=head, branch="trunk"))
+    assert (source(found), project.outcome(found)) == (Source.BEFORE, Outcome.FAIL)
+
+
+def test_a_push_that_overtakes_a_better_ones_verdict_does_not_pass_beside_it(project: Project) -> None:
+    slow, quick = project.push(params(95)), project.push(params(85))
+    found = project.assign(PushSubject(sha=quick, branch="main"))
+    assert (source(found), found.points["churn"].train) == (Source.UNJUDGED, slow)
+    assert project.judged(quick) is Outcome.FAIL
+    assert project.judged(slow) is Outcome.PASS
+
+
+def test_a_model_that_is_back_counts_from_where_it_came_back(project: Project) -> None:
+    """It is judged beside what it takes the place of, by its stored files, and is what later ones are compared with."""
+    project.push(params(82))
+    assert project.judged() is Outcome.PASS
+    back = project.push(params(80))
+    found = project.assign(PushSubject(sha=back, branch="main"))
+    assert ([each.judged_before for each in found.plan.stale], set(found.judged)) == ([True], {"churn"})
+    assert planned_in_push(project, back) == {}
+    assert project.judged() is Outcome.PASS
+    assert project.assign(PushSubject(sha=back, branch="main")).plan.stale == ()
+    project.push(params(79))
+    assert project.judged() is Outcome.PASS
+    project.push(params(95))
+    assert project.judged() is Outcome.PASS
+    project.push(params(82))
+    assert project.judged() is Outcome.FAIL
+    assert source(project.assign(project.pull(project.change(params(83))))) is Source.FAILED
 
 
 def test_seeds_of_other_branches_are_no_history(project: Project) -> None:

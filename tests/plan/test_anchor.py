@@ -41,7 +41,8 @@ def anchor(
     """The place of a gate's anchor, and why it is that."""
     history = BranchHistory.of(entries, "main", CHAIN)
     known = [each for each in entries if isinstance(each, ReleaseEntry)]
-    found = anchors_of(history, "churn", [gate], known, before=None if before is None else COMMITS[before])
+    earlier = history if before is None else history.before(COMMITS[before])
+    found = anchors_of(earlier, "churn", [gate], known)
     return (CHAIN[found[0].entry.commit], str(found[0].since)) if found else None
 
 

@@ -15,7 +15,7 @@ from mlbot.plan.plan import PlannedModel, StaleCode, StaleReason
 COMMITS = [f"{number:040x}" for number in range(1, 9)]
 CHAIN = {commit: place for place, commit in enumerate(COMMITS)}
 TIP = COMMITS[-1]
-ELSEWHERE = "e" * 40
+ELSEWHERE, FORMER = "e" * 40, "f" * 40
 HEAD, NOW, BEFORE, OLDER = digest(1), digest(2), digest(3), digest(4)
 
 
@@ -41,6 +41,8 @@ USABLE = verdict(5, NOW)
 LAST = verdict(3, BEFORE)
 RULES = digest(7)
 JUDGED_NOW = LAST.model_copy(update={"policy": RULES})
+
+MASTER = verdict(5, NOW, branch="master")
 
 CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
     ("the tip's model is judged", planned(), (LAST, USABLE), Point(source=Source.TIP, entry=USABLE)),
@@ -136,8 +138,32 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
     (
         "a verdict on another branch, of the same commit",
         planned(),
-        (verdict(5, NOW, branch="dev"),),
-        Point(source=Source.UNJUDGED, train=TIP),
+        (LAST, verdict(5, NOW, branch="dev")),
+        Point(source=Source.UNJUDGED, train=TIP, entry=LAST),
+    ),
+    (
+        "the branch was renamed, or cut from another one",
+        planned(),
+        (MASTER,),
+        Point(source=Source.TIP, entry=MASTER),
+    ),
+    (
+        "the branch was renamed, and its first verdict by that name is a failure",
+        planned(),
+        (MASTER.model_copy(update={"key": BEFORE}), verdict(5, NOW, Outcome.FAIL)),
+        Point(source=Source.FAILED, entry=MASTER.model_copy(update={"key": BEFORE})),
+    ),
+    (
+        "what another branch lets pass and this one does not",
+        planned(),
+        (MASTER, verdict(5, NOW, Outcome.FAIL, run=1)),
+        Point(source=Source.NEVER),
+    ),
+    (
+        "the branch lost its config with the commits that had it",
+        planned(None, StaleCode.NO_BASELINE),
+        (verdict(3, BEFORE, commit=ELSEWHERE),),
+        Point(source=Source.LOST),
     ),
     ("another model's", planned(), (verdict(5, NOW, model="other"),), Point(source=Source.UNJUDGED, train=TIP)),
 ]
@@ -148,26 +174,91 @@ def test_what_a_change_is_compared_with(model: PlannedModel, entries: tuple[Verd
     assert comparison_point(model, history(*entries), TIP, RULES) == point
 
 
-PUSHES: list[tuple[str, tuple[VerdictEntry, ...], bool, Point]] = [
-    ("what was there before", (LAST,), True, Point(source=Source.BEFORE, entry=LAST)),
-    ("never itself", (LAST, verdict(6, HEAD)), True, Point(source=Source.BEFORE, entry=LAST)),
-    ("never what came later", (LAST, verdict(7, OLDER)), True, Point(source=Source.BEFORE, entry=LAST)),
+LOST = verdict(5, NOW, Outcome.ERROR, reason=Reason.BASELINE_LOST, files=())
+AT, SAME = COMMITS[5], planned(HEAD)  # the tip before the push; a model that the push leaves as it is
+
+PUSHES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], str | None, bool, Point]] = [
+    ("what was there before", SAME, (LAST,), AT, True, Point(source=Source.BEFORE, entry=LAST)),
+    ("never itself", SAME, (LAST, verdict(6, HEAD)), AT, True, Point(source=Source.BEFORE, entry=LAST)),
+    ("never what came later", SAME, (LAST, verdict(7, OLDER)), AT, True, Point(source=Source.BEFORE, entry=LAST)),
     (
         "what failed is no bar",
+        planned(),
         (LAST, verdict(5, NOW, Outcome.FAIL)),
+        AT,
         True,
         Point(source=Source.BEFORE, entry=LAST),
     ),
-    ("a model that is new", (), False, Point(source=Source.NEW)),
-    ("a model that only failed so far", (verdict(3, BEFORE, Outcome.FAIL),), True, Point(source=Source.NEW)),
-    ("a model that was there, and the ledger has nothing", (), True, Point(source=Source.LOST)),
-    ("a branch that was rewritten", (verdict(3, BEFORE, commit=ELSEWHERE),), False, Point(source=Source.LOST)),
+    (
+        "a push that overtakes the verdict on the one before it",
+        planned(),
+        (LAST,),
+        AT,
+        True,
+        Point(source=Source.UNJUDGED, entry=LAST, train=AT),
+    ),
+    ("the same, and the first", planned(), (), AT, True, Point(source=Source.UNJUDGED, train=AT)),
+    (
+        "the same, and that could not be evaluated",
+        planned(),
+        (LAST, verdict(5, NOW, Outcome.ERROR)),
+        AT,
+        True,
+        Point(source=Source.UNJUDGED, entry=LAST, train=AT),
+    ),
+    (
+        "what the branch had, though better came before",
+        planned(),
+        (verdict(2, NOW), LAST),
+        AT,
+        True,
+        Point(source=Source.BEFORE, entry=verdict(2, NOW)),
+    ),
+    ("nobody knows what was its tip before", planned(), (LAST,), None, True, Point(source=Source.BEFORE, entry=LAST)),
+    ("a model that is new", planned(None), (), AT, False, Point(source=Source.NEW)),
+    ("a model that only failed so far", SAME, (verdict(3, BEFORE, Outcome.FAIL),), AT, True, Point(source=Source.NEW)),
+    ("a model that was there, and the ledger has nothing", SAME, (), AT, True, Point(source=Source.LOST)),
+    ("the push after that one", SAME, (LOST,), AT, True, Point(source=Source.LOST)),
+    (
+        "a branch that was rewritten",
+        SAME,
+        (verdict(3, BEFORE, commit=ELSEWHERE),),
+        AT,
+        False,
+        Point(source=Source.LOST),
+    ),
+    (
+        "the same, and GitHub says that it was its tip",
+        SAME,
+        (verdict(3, BEFORE, commit=FORMER),),
+        AT,
+        False,
+        Point(source=Source.BEFORE, entry=verdict(3, BEFORE, commit=FORMER)),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("entries", "there", "point"), [case[1:] for case in PUSHES], ids=[case[0] for case in PUSHES])
-def test_what_a_push_is_compared_with(entries: tuple[VerdictEntry, ...], there: bool, point: Point) -> None:  # noqa: FBT001
-    assert push_point(planned(), history(*entries), COMMITS[6], was_there=there) == point
+@pytest.mark.parametrize(
+    ("model", "entries", "base", "there", "point"), [case[1:] for case in PUSHES], ids=[case[0] for case in PUSHES]
+)
+def test_what_a_push_is_compared_with(
+    model: PlannedModel,
+    entries: tuple[VerdictEntry, ...],
+    base: str | None,
+    there: bool,  # noqa: FBT001
+    point: Point,
+) -> None:
+    known = BranchHistory.of(entries, "main", CHAIN, [FORMER])
+    assert push_point(model, known, COMMITS[6], base, was_there=there) == point
+
+
+def test_a_former_tip_counts_only_where_nothing_else_does() -> None:
+    """Somebody takes a model back by rewriting the branch: it is no bar any more."""
+    taken_back = verdict(5, NOW, commit=FORMER)
+    known = BranchHistory.of((LAST, taken_back), "main", CHAIN, [FORMER])
+    assert not known.lacking
+    assert push_point(SAME, known, COMMITS[6], AT, was_there=True) == Point(source=Source.BEFORE, entry=LAST)
+    assert BranchHistory.of((taken_back,), "main", CHAIN).lacking
 
 
 @pytest.mark.parametrize(
@@ -213,9 +304,11 @@ def test_a_baseline_is_always_a_usable_verdict_of_the_branch(entries: list[Verdi
     known = history(*entries)
     point = comparison_point(planned(key=key), known, TIP)
     if point.entry is not None:
-        assert point.entry == known.latest["churn", point.entry.key]
+        assert point.entry == known.known["churn", point.entry.key]
         assert point.entry.outcome in {Outcome.PASS, Outcome.INCONCLUSIVE}
-        assert (point.entry.branch, point.entry.commit in CHAIN) == ("main", True)
+        assert point.entry.commit in CHAIN
+        own = [each for each in known.latest.values() if each.outcome in {Outcome.PASS, Outcome.INCONCLUSIVE}]
+        assert point.entry.branch == "main" or not own
     assert point.entry or point.train or point.problem
 
 
@@ -243,7 +336,7 @@ def test_a_failure_never_lowers_the_bar(entries: list[VerdictEntry]) -> None:
 @given(verdicts_, keys)
 def test_a_push_is_never_compared_with_itself_or_with_what_came_later(entries: list[VerdictEntry], key: str) -> None:
     known = history(*entries)
-    point = push_point(planned(key=key), known, COMMITS[4], was_there=True)
+    point = push_point(planned(key=key), known, COMMITS[4], None, was_there=True)
     if point.entry is not None:
         assert point.entry.key != key
         assert CHAIN[point.entry.commit] < CHAIN[COMMITS[4]]

@@ -204,6 +204,13 @@ class Status(Record):
     creator: Login | None = None
 
 
+class Pushed(Record):
+    """A move of a branch, as GitHub recorded it: by a push, a merge or a queue."""
+
+    before: Sha  # zeros where the branch was made by it
+    after: Sha
+
+
 class OpenHead(Record):
     """The head of an open pull request, and the statuses that it has, by context, whoever set them."""
 

@@ -24,6 +24,7 @@ from mlbot.events.github import (
     Login,
     OpenHead,
     PullRequest,
+    Pushed,
     RepositoryName,
     Role,
     Run,
@@ -42,6 +43,7 @@ from mlbot.github.transport import (
     NotFoundError,
     Request,
     Transport,
+    UnavailableError,
     download,
 )
 from mlbot.lib.constants import ACTIONS_BOT
@@ -219,6 +221,15 @@ class GitHub:
         return frozenset(
             number_of(raw, "number") for raw in self.transport.pages(self.request("GET", "/pulls", query=query))
         )
+
+    def pushes(self, branch: str) -> tuple[Pushed, ...]:
+        """The latest hundred moves of a branch, newest first, but for its deletion; pages beyond have cursors."""
+        query: dict[str, str | int] = {"ref": f"refs/heads/{branch}", "per_page": PAGE}
+        listed = self.transport.json(self.request("GET", "/activity", query=query))
+        if not isinstance(listed, list):
+            raise UnavailableError("GitHub's answer is no list", where="activity", hint="Run the job again.")
+        found = [_record(Pushed, {name: dig(raw, name) for name in ("before", "after")}) for raw in listed]
+        return tuple(each for each in found if each.after.strip("0"))
 
     # statuses
 

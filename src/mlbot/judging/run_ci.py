@@ -15,7 +15,17 @@ from mlbot.config.yaml import load
 from mlbot.console import Console
 from mlbot.errors import MlbotError
 from mlbot.events.event import Event, NotAnEvent, PullRequestEvent, WorkflowRunEvent
-from mlbot.events.github import Artifact, Attempt, JobTime, Login, PullRequest, Run, RunnerTime, runner_times
+from mlbot.events.github import (
+    Artifact,
+    Attempt,
+    JobTime,
+    Login,
+    PullRequest,
+    Pushed,
+    Run,
+    RunnerTime,
+    runner_times,
+)
 from mlbot.git.ledger import LedgerBranch, read_folders
 from mlbot.git.merge import branch_commits
 from mlbot.git.remote import Remote
@@ -71,6 +81,7 @@ class CIRun:
     _waves: dict[int, tuple[RequestEntry, ...]] = field(default_factory=dict, repr=False)
     _artifacts: dict[int, tuple[Artifact, ...]] = field(default_factory=dict, repr=False)
     _jobs: dict[Attempt, tuple[JobTime, ...]] = field(default_factory=dict, repr=False)
+    _pushes: dict[str, tuple[Pushed, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, options: CIOptions, environment: MutableMapping[str, str], console: Console) -> "CIRun":
@@ -167,6 +178,12 @@ class CIRun:
             self._artifacts[run] = self.github.artifacts(run)
         return self._artifacts[run]
 
+    def pushes(self, branch: str) -> tuple[Pushed, ...]:
+        """What GitHub says of how a branch moved, newest first, asked for once."""
+        if branch not in self._pushes:
+            self._pushes[branch] = self.github.pushes(branch)
+        return self._pushes[branch]
+
     @property
     def event_run(self) -> Run | None:
         """The run as the event has it; None for a dispatch."""
@@ -222,10 +239,16 @@ class CIRun:
         )
 
     def _is_of_branch(self, subject: Subject) -> bool:
-        """Only what the guarded branch's own commits brought is a push: a tag may be called like the branch."""
+        """Only a commit that was the guarded branch's tip is a push of it: a tag may be called like the branch.
+
+        Of a commit that is not the tip any more GitHub says whether it was: it may be inside a push of several.
+        """
         if not isinstance(subject, PushSubject):
             return True
-        return subject.sha in branch_commits(self.remote, subject.branch)
+        places = branch_commits(self.remote, subject.branch)
+        if places.get(subject.sha) in {None, len(places) - 1}:
+            return subject.sha in places
+        return any(each.after == subject.sha for each in self.pushes(subject.branch))
 
     def announced(self) -> tuple[Run, Sequence[Subject] | Ignore]:
         """The run as it is now, and whose statuses go pending for it."""

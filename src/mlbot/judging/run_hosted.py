@@ -225,7 +225,7 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
     planning = Planning.of(run.repository, _commits(run, decision, tip, chain), outside=False)
     plan = _asked(planning.plan, decision)
     entries = _known(run, plan.stale, planning.plan)
-    history = BranchHistory.of(entries, decision.subject.branch, chain)
+    history = _history(run, decision.subject.branch, entries, chain)
     rules = rules_of(planning.sides.policy)
     compared = [each for each in plan.stale if not _is_trial(decision, each)]
     points = comparison_points(compared, history, planning.commits.base, rules)
@@ -239,14 +239,33 @@ def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[S
     commits = _of_branch(run.repository, subject, run.repository.resolve(_POLICY))
     planning = Planning.of(run.repository, commits, outside=False)
     entries = _known(run, planning.plan.models, planning.plan)
-    history, rules = BranchHistory.of(entries, branch, chain), rules_of(planning.sides.policy)
-    last = history.last_judged_before(sha)
-    if last not in {None, commits.base}:
-        planning = Planning.of(run.repository, commits.model_copy(update={"base": last}), outside=False)
+    history, rules = _history(run, branch, entries, chain), rules_of(planning.sides.policy)
+    base = _tip_before(run, subject) or history.before(sha).last_judged
+    if base not in {None, commits.base}:
+        planning = Planning.of(run.repository, commits.model_copy(update={"base": base}), outside=False)
     plan = planning.plan.unjudged(history.latest, rules).with_history(history.verdicts)
-    there = planning.sides.base.models if last and planning.sides.base else {}
-    points = {each.name: push_point(each, history, sha, was_there=each.name in there) for each in plan.stale}
+    there = planning.sides.base.models if base and planning.sides.base else {}
+    points = {each.name: push_point(each, history, sha, base, was_there=each.name in there) for each in plan.stale}
     return _assignment(decision, planning.with_plan(plan), entries, history, rules, points)
+
+
+def _history(run: CIRun, branch: str, entries: Sequence[Entry], chain: Mapping[Sha, int]) -> BranchHistory:
+    """What the ledger knows of a branch; where it was rewritten, with the commits that GitHub says were its tip."""
+    history = BranchHistory.of(entries, branch, chain)
+    if not history.lacking:
+        return history
+    return BranchHistory.of(entries, branch, chain, [each.after for each in reversed(run.pushes(branch))])
+
+
+def _tip_before(run: CIRun, subject: PushSubject) -> Sha | None:
+    """The branch's tip before a push, as GitHub says; None where the branch was made by it, or it is lost."""
+    moves = (each.before for each in run.pushes(subject.branch) if each.after == subject.sha)
+    before = next((each for each in moves if each.strip("0")), None)
+    if before is None or run.repository.find(before) is not None:
+        return before
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", run.remote.url, before]  # it was rewritten
+    run.remote.run(fetch, run.repository.root)
+    return run.repository.find(before)
 
 
 def _assignment(
@@ -282,8 +301,8 @@ def _anchors(
     model = (policy.model(planned.name) if policy else None) or planning.configs.head.model(planned.name)
     subject, asked = decision.subject, anchored_gates(model) if model else ()
     released = [each for each in entries if isinstance(each, ReleaseEntry)]
-    before = subject.sha if isinstance(subject, PushSubject) else None
-    return anchors_of(history, planned.name, asked, released, before=before)
+    earlier = history.before(subject.sha) if isinstance(subject, PushSubject) else history
+    return anchors_of(earlier, planned.name, asked, released)
 
 
 def _is_trial(decision: Judge, model: PlannedModel) -> bool:

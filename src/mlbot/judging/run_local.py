@@ -247,9 +247,13 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
     plan = plan.with_history(history.verdicts)
     if work.pushed:
         plan = plan if models else plan.unjudged(history.latest, rules)
-        there = planning.sides.base.models if history.last_judged_before(commits.head) and planning.sides.base else {}
+        # Nobody says here which commits were the branch's tip, but those that were judged.
+        last = history.before(commits.head).last_judged
+        there = planning.sides.base.models if last and planning.sides.base else {}
+        base = last if last == commits.base else None
         points = {
-            each.name: push_point(each, history, commits.head, was_there=each.name in there) for each in plan.stale
+            each.name: push_point(each, history, commits.head, base, was_there=each.name in there)
+            for each in plan.stale
         }
     else:
         points = comparison_points(plan.stale, history, commits.base, rules)
@@ -392,8 +396,9 @@ class _Judging:
     def _anchors(self, planned: PlannedModel, baselines: Iterable[Against], folder: Path) -> tuple[AnchorFiles, ...]:
         """The anchors with the files that are trained already or stored; only for the ledger they are trained."""
         asked = anchored_gates(self.rules.of(planned.name).model)
-        before = self.trainer.planning.commits.head if self.pointed.pushed else None
-        found = anchors_of(self.pointed.history, planned.name, asked, self.pointed.releases, before=before)
+        pointed, head = self.pointed, self.trainer.planning.commits.head
+        earlier = pointed.history.before(head) if pointed.pushed else pointed.history
+        found = anchors_of(earlier, planned.name, asked, pointed.releases)
         return with_files(found, baselines, partial(self._anchor, planned, folder))
 
     def _anchor(self, planned: PlannedModel, folder: Path, anchor: Anchor, number: int) -> SeedRuns | Problem:

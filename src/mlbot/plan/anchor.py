@@ -18,7 +18,7 @@ from mlbot.events.github import Attempt
 from mlbot.gates.metric import Bound
 from mlbot.ledger.entries import AnchorAsked, AnchorModel, ReleaseEntry, Since, VerdictEntry
 from mlbot.ledger.queries import final_releases
-from mlbot.lib.record import Digest, Name, Sha
+from mlbot.lib.record import Digest, Name
 from mlbot.plan.comparison_point import BranchHistory
 
 
@@ -56,15 +56,10 @@ def anchors_of(
     model: Name,
     gates: Iterable[str],
     known: Iterable[ReleaseEntry] = (),
-    *,
-    before: Sha | None = None,
 ) -> tuple[Anchor, ...]:
-    """The anchors of a model's gates, each model once; none where the branch has no usable model.
-
-    `before` is a commit of the branch that is judged itself: only what was there before it counts.
-    """
-    past = history.usable_of(model, before=before)
-    first = history.last_usable(model, before=before)
+    """The anchors of a model's gates, each model once; none where the branch has no usable model."""
+    past = history.usable_of(model)
+    first = history.last_usable(model)
     versions = dict[tuple[Digest, Digest | None], str]()
     for each in final_releases(known, model):
         versions[each.key, each.digest] = each.version

@@ -5,8 +5,8 @@ branch, and compared with the model that the branch has: the newest usable one o
 failed, or that nobody has judged, does not lower the bar.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlbot.gates.outcome import Outcome, Reason
@@ -51,20 +51,48 @@ class Point(Record):
 class BranchHistory:
     """The verdicts on a guarded branch, and the places of the commits that were its tip."""
 
+    branch: str
     verdicts: tuple[VerdictEntry, ...]
+    others: tuple[VerdictEntry, ...] = ()
+    """What a model without a usable verdict of its own goes by: verdicts on the same commits under another branch's
+    name, for this one was renamed or cut from that; and on commits that were its tip before it was rewritten."""
     elsewhere: frozenset[Name] = frozenset()
     """Models with a verdict on this branch of a commit that is not on it any more: it was rewritten or merged in."""
-    chain: Mapping[Sha, int]  # the oldest commit has place 0 (`mlbot.git.merge.first_parents`)
+    chain: Mapping[Sha, int]  # the oldest commit has place 0, former tips are before it
 
     @classmethod
-    def of(cls, entries: Iterable[object], branch: str, chain: Mapping[Sha, int]) -> "BranchHistory":
-        """Only verdicts on this branch count, and only of commits that were its tip: others may be forged."""
-        known = verdicts((each for each in entries if isinstance(each, VerdictEntry)), branch)
+    def of(
+        cls, entries: Iterable[object], branch: str, chain: Mapping[Sha, int], former: Sequence[Sha] = ()
+    ) -> "BranchHistory":
+        """Only verdicts on this branch count, and only of commits that were its tip: others may be forged.
+
+        `chain` are its commits as they are (`mlbot.git.merge.first_parents`), `former` those that GitHub says were its
+        tip too, the oldest first.
+        """
+        known = verdicts(each for each in entries if isinstance(each, VerdictEntry))
+        gone = [each for each in dict.fromkeys(former) if each not in chain]
+        places = {**{sha: place - len(gone) for place, sha in enumerate(gone)}, **chain}
+        own = [each for each in known if each.branch == branch]
+        there = [each for each in known if each.commit in chain]
         return cls(
-            verdicts=tuple(each for each in known if each.commit in chain),
-            elsewhere=frozenset(each.model for each in known if each.commit not in chain),
-            chain=chain,
+            branch=branch,
+            verdicts=tuple(each for each in there if each.branch == branch),
+            others=(
+                *(each for each in own if each.commit not in chain and each.commit in places),
+                *(each for each in there if each.branch != branch),
+            ),
+            elsewhere=frozenset(each.model for each in own if each.commit not in places),
+            chain=places,
         )
+
+    def before(self, commit: Sha) -> "BranchHistory":
+        """What was known of the commits before one."""
+        end = self.chain.get(commit, 0)
+
+        def older(entries: Iterable[VerdictEntry]) -> tuple[VerdictEntry, ...]:
+            return tuple(each for each in entries if self.chain[each.commit] < end)
+
+        return replace(self, verdicts=older(self.verdicts), others=older(self.others))
 
     @cached_property
     def latest(self) -> Mapping[tuple[Name, Digest], VerdictEntry]:
@@ -72,45 +100,59 @@ class BranchHistory:
         return {(each.model, each.key): each for each in self.verdicts}
 
     @cached_property
-    def _usable(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
-        found: dict[Name, list[VerdictEntry]] = {}
-        for each in sorted(self.latest.values(), key=lambda each: (self.chain[each.commit], each.order)):
-            if each.outcome in USABLE and each.files:
-                found.setdefault(each.model, []).append(each)
-        return {model: tuple(each) for model, each in found.items()}
+    def known(self) -> Mapping[tuple[Name, Digest], VerdictEntry]:
+        """The same; of models without a usable one of their own also those that they go by."""
+        return {(each.model, each.key): each for each in (*self._adopted, *self.verdicts)}
 
     @cached_property
-    def _in_order(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
+    def _adopted(self) -> tuple[VerdictEntry, ...]:
+        own = {each.model for each in self.latest.values() if _may_serve(each)}
+        return tuple(each for each in self.others if each.model not in own)
+
+    @cached_property
+    def _usable(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
+        return self._in_order(self.known.values())
+
+    @cached_property
+    def _ever_usable(self) -> Mapping[Name, tuple[VerdictEntry, ...]]:
+        return self._in_order((*self._adopted, *self.verdicts))
+
+    def _in_order(self, entries: Iterable[VerdictEntry]) -> Mapping[Name, tuple[VerdictEntry, ...]]:
         found: dict[Name, list[VerdictEntry]] = {}
-        for each in sorted(self.verdicts, key=lambda each: (self.chain[each.commit], each.order)):
-            if each.outcome in USABLE and each.files:
+        for each in sorted(entries, key=lambda each: (self.chain[each.commit], each.order)):
+            if _may_serve(each):
                 found.setdefault(each.model, []).append(each)
         return {model: tuple(each) for model, each in found.items()}
 
-    def usable_of(self, model: Name, *, before: Sha | None = None) -> tuple[VerdictEntry, ...]:
+    def usable_of(self, model: Name) -> tuple[VerdictEntry, ...]:
         """Every verdict that left a usable model, whatever a newer one says of it, in the order of the branch."""
-        end = self.chain.get(before, 0) if before else len(self.chain)
-        return tuple(each for each in self._in_order.get(model, ()) if self.chain[each.commit] < end)
+        return self._ever_usable.get(model, ())
 
     @cached_property
     def judged(self) -> frozenset[Name]:
-        """The models with any verdict, whatever it came to."""
-        return frozenset(each.model for each in self.verdicts)
+        """The models with any verdict, whatever it came to; that the ledger was lost is none."""
+        return frozenset(each.model for each in self.known.values() if each.reason is not Reason.BASELINE_LOST)
 
-    def last_usable(self, model: Name, *, before: Sha | None = None, but: Digest | None = None) -> VerdictEntry | None:
+    def last_usable(self, model: Name, *, but: Digest | None = None) -> VerdictEntry | None:
         """The model that a change has to hold up against: the newest on the branch's commits that may serve.
 
-        With `before` only those of older commits; `but` is a content key that is no baseline of itself.
+        `but` is a content key that is no baseline of itself.
         """
-        end = self.chain.get(before, 0) if before else len(self.chain)
-        rows = (each for each in self._usable.get(model, ()) if self.chain[each.commit] < end and each.key != but)
-        return next(reversed([*rows]), None)
+        return next((each for each in reversed(self._usable.get(model, ())) if each.key != but), None)
 
-    def last_judged_before(self, commit: Sha) -> Sha | None:
-        """The newest older commit of the branch that has any verdict."""
-        end = self.chain.get(commit, 0)
-        places = {self.chain[each.commit]: each.commit for each in self.verdicts if self.chain[each.commit] < end}
-        return places[max(places)] if places else None
+    @property
+    def last_judged(self) -> Sha | None:
+        """The newest commit of the branch that has any verdict."""
+        return max((each.commit for each in self.verdicts), key=self.chain.__getitem__, default=None)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether models are known of commits that the branch has no more, and of no other that may serve."""
+        return any(model not in self._usable for model in self.elsewhere)
+
+
+def _may_serve(entry: VerdictEntry) -> bool:
+    return entry.outcome in USABLE and bool(entry.files)
 
 
 def comparison_point(
@@ -123,10 +165,10 @@ def comparison_point(
     last = history.last_usable(planned.name)
     if planned.base_key is None or base is None:
         return _without_base(planned, history, last, rules)
-    verdict = history.latest.get((planned.name, planned.base_key))
+    verdict = history.known.get((planned.name, planned.base_key))
     if verdict is None or verdict.outcome is Outcome.ERROR:  # a fault has judged nothing, and lowers no bar
         return Point(source=Source.UNJUDGED, train=base, entry=last)
-    if verdict.outcome in USABLE and verdict.files:
+    if _may_serve(verdict):
         return Point(source=Source.TIP, entry=verdict)
     return _last_usable(Source.FAILED if verdict.outcome is Outcome.FAIL else Source.BROKEN, planned, last, rules)
 
@@ -158,14 +200,22 @@ def without_restored(plan: Plan, points: Mapping[Name, Point]) -> Plan:
     return plan.settled({name for name in restored & points.keys() if points[name].source is Source.RESTORED})
 
 
-def push_point(planned: PlannedModel, history: BranchHistory, commit: Sha, *, was_there: bool) -> Point:
+def push_point(
+    planned: PlannedModel, history: BranchHistory, commit: Sha, base: Sha | None, *, was_there: bool
+) -> Point:
     """What a model of the guarded branch's own commit is compared with: what the branch had before.
 
-    `was_there`: whether the branch had the model at its last judged commit before this one.
+    `base` is the tip before this one, where that is known, and `was_there` whether it had the model. Several changes in
+    one push are one, and a push that overtakes another's verdict does not pass beside it.
     """
-    before = history.last_usable(planned.name, before=commit, but=planned.key)
-    if before is not None:
-        return Point(source=Source.BEFORE, entry=before)
+    earlier = history.before(commit)
+    last = earlier.last_usable(planned.name, but=planned.key)
+    if base is not None and planned.base_key not in {None, planned.key}:
+        point = comparison_point(planned, earlier, base)
+        if point.train or point.source is Source.TIP:
+            return point.model_copy(update={"source": Source.BEFORE} if not point.train else {})
+    if last is not None:
+        return Point(source=Source.BEFORE, entry=last)
     lost = (was_there or planned.name in history.elsewhere) and planned.name not in history.judged
     return Point(source=Source.LOST if lost else Source.NEW)
 
@@ -175,6 +225,8 @@ def _without_base(
 ) -> Point:
     """The tip has no such model, or one that cannot be read."""
     codes = {reason.code for reason in planned.reasons}
+    if last is None and planned.name in history.elsewhere - history.judged:
+        return Point(source=Source.LOST)
     # A branch whose config is gone for a moment still had its models: taking it away and back lowers no bar.
     new = StaleCode.NEW in codes
     if (new and last is None) or (StaleCode.NO_BASELINE in codes and planned.name not in history.judged):

@@ -95,6 +95,7 @@ class StaleCode(StrEnum):
     NO_BASELINE = "no-baseline"  # base has no config that can be read
     BROKEN_BASE = "broken-base"  # base has the model, and it cannot be trained there
     POLICY = "policy-changed"  # the same content, judged by other rules
+    BACK = "back"  # the same content as an older commit's, with others between them
     UNJUDGED = "unjudged"
     REQUESTED = "requested"  # nothing changed; somebody asked for it
 
@@ -172,6 +173,9 @@ def _file_used(after: str | None, before: str | None) -> str:
 
 
 _OTHER_RULES = StaleReason(code=StaleCode.POLICY, text="its rules changed; the same files are judged by the new ones")
+_BACK = StaleReason(
+    code=StaleCode.BACK, text="it is back at an older state; its files are judged beside what was between"
+)
 _REQUESTED = StaleReason(code=StaleCode.REQUESTED, text="asked for")
 
 
@@ -199,8 +203,8 @@ class PlannedModel(Record):
 
     @property
     def judged_before(self) -> bool:
-        """Whether its files were judged already, by other rules, so that nothing has to be trained."""
-        return any(reason.code is StaleCode.POLICY for reason in self.reasons)
+        """Whether its files were judged already, by other rules or beside others, so that nothing has to be trained."""
+        return any(reason.code in {StaleCode.POLICY, StaleCode.BACK} for reason in self.reasons)
 
     @property
     def requested(self) -> bool:
@@ -231,8 +235,8 @@ class Plan(Record):
     def unjudged(self, known: Mapping[tuple[Name, Digest], VerdictEntry], rules: Mapping[Name, Digest]) -> "Plan":
         """The plan in which every model is stale whose content nobody has judged by these rules, and no other.
 
-        For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed.
-        Without a model's rules any verdict on its key will do.
+        For the guarded branch itself: there a model is done when the ledger has a verdict on its key, whatever changed,
+        unless the branch had another one in between. Without a model's rules any verdict on its key will do.
         """
         return self.model_copy(
             update={"models": tuple(_unless(model, known, rules, self.commits.head) for model in self.models)}
@@ -320,10 +324,12 @@ def _unless(
     verdict = known.get((model.name, model.key))
     if verdict is not None and _is_open(verdict, head):
         verdict = None
-    if verdict is not None and (not verdict.files or verdict.policy == rules.get(model.name, verdict.policy)):
-        return _settled(model)
-    if verdict is not None:
+    if verdict is not None and verdict.files and verdict.policy != rules.get(model.name, verdict.policy):
         return model.model_copy(update={"stale": True, "reasons": (_OTHER_RULES,)})
+    if verdict is not None and verdict.files and verdict.commit != head and model.base_key not in {None, model.key}:
+        return model.model_copy(update={"stale": True, "reasons": (_BACK,)})
+    if verdict is not None:
+        return _settled(model)
     why = model.reasons or (StaleReason(code=StaleCode.UNJUDGED, text="no verdict on it is in the ledger"),)
     return model.model_copy(update={"stale": True, "reasons": why})
 

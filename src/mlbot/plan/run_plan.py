@@ -173,10 +173,11 @@ def plan_working_tree(repository: Repository, options: PlanOptions) -> Plan:
     plan = Planning.of(repository, commits, options.models, outside=not options.git_only).plan
     if not options.unjudged:
         return with_history(repository, plan.asked_for(options.asked), trial=options.trial)
-    # New rules need no training: the judge scores the files that it has.
     chain = first_parents(repository, commits.base) if commits.base else {}
     history = BranchHistory.of(read_local(repository.root, "verdict").entries, commits.guarded, chain)
-    return plan.unjudged(history.latest, {}).with_history(history.verdicts)
+    plan = plan.unjudged(history.latest, {})
+    # What was judged before needs no training: the judge scores the files that it has.
+    return plan.settled({each.name for each in plan.stale if each.judged_before}).with_history(history.verdicts)
 
 
 def with_history(repository: Repository, plan: Plan, *, trial: bool = False) -> Plan:

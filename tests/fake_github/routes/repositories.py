@@ -5,7 +5,7 @@ from typing import Any
 from tests.fake_github import facts, ops_checks, ops_pulls
 from tests.fake_github.errors import Refusal, beyond_permissions, not_found
 from tests.fake_github.messages import Call, Reply, Route, paged, route
-from tests.fake_github.state import User
+from tests.fake_github.state import Move, User
 
 
 def meta(call: Call) -> Reply:
@@ -41,6 +41,26 @@ def _user(call: Call) -> User:
 def repository(call: Call) -> Reply:
     """GET /repos/{owner}/{repo}."""
     return Reply(facts=facts.repository(call.world, call.repo, call.token.user if call.token else None))
+
+
+def activity(call: Call) -> Reply:
+    """GET /repos/{owner}/{repo}/activity, whose pages have cursors: the first one alone."""
+    ref = call.query.get("ref", "")
+    known = [each for each in reversed(call.repo.moves) if ref in {"", each.ref, each.ref.removeprefix("refs/heads/")}]
+
+    def fact(one: Move) -> facts.Facts:
+        return {
+            "id": one.id,
+            "node_id": facts.node_id("PSH", one.id),
+            "before": one.before,
+            "after": one.after,
+            "ref": one.ref,
+            "timestamp": one.time,
+            "activity_type": one.kind,
+            "actor": facts.user(call.world, one.actor),
+        }
+
+    return Reply(facts=[fact(each) for each in known[: int(call.query.get("per_page", 30))]])
 
 
 def edit_repository(call: Call) -> Reply:
@@ -187,6 +207,7 @@ ROUTES: tuple[Route, ...] = (
     route(f"GET {R}", repository, "metadata:read"),
     route(f"DELETE {R}", delete_repository, "administration:write@admin"),
     route(f"PATCH {R}", edit_repository, "administration:write@admin"),
+    route(f"GET {R}/activity", activity, "contents:read"),
     route(f"GET {R}/collaborators", collaborators, "metadata:read@write"),
     route(f"GET {R}/collaborators/{{username}}/permission", permission, "metadata:read@read"),
     route(f"GET {R}/labels", labels, "issues|pull_requests:read"),
