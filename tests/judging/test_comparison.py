@@ -5,7 +5,7 @@ judge without noise comes to with the comparison that is planned.
 """
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from mlbot.git.merge import ConflictError, branch_commits
 from mlbot.git.repository import Repository
 from mlbot.github.job import Job, Runner
 from mlbot.judging.run_ci import CIOptions, CIRun
-from mlbot.judging.run_hosted import Assignment, assign
+from mlbot.judging.run_hosted import Assignment, _as_committed, assign
 from mlbot.judging.run_judge import rules_of
 from mlbot.ledger.entries import Source, VerdictEntry
 from mlbot.plan.plan import PlannedModel
@@ -138,7 +138,9 @@ class Project:
         return Outcome.FAIL if quality < max(bars) - MARGIN else Outcome.PASS
 
     def quality(self, found: Assignment, commit: str, planned: PlannedModel) -> int:
-        files = found.planning.repository.read_many(commit, [f"{planned.name}.yaml", "minus.txt"])
+        own = f"{planned.name}.yaml"
+        path = own if own in found.planning.repository.tree(commit).entries else "churn.yaml"  # of a renamed one
+        files = found.planning.repository.read_many(commit, [path, "minus.txt"])
         text, minus = (raw.decode() for raw in files.values())
         quality = int(text.rpartition(" ")[2]) - int(minus)
         if commit == found.planning.commits.candidate:
@@ -585,6 +587,52 @@ def test_seeds_of_other_branches_are_no_history(project: Project) -> None:
     assert {each.commit for each in project.assign(project.pull(head)).past} == {
         project.author.git("rev-parse", "main")
     }
+
+
+def renamed(project: Project, quality: int, was: str = "", more: Sequence[str] = ()) -> str:
+    """A pull request that calls churn loyal, with a quality; what it reads keeps its name where that is the same."""
+    text = config("loyal", *more, gates="{max_regression: 0.9}")["mlbot.yaml"].replace("loyal.yaml", "churn.yaml")
+    named = text.replace("  loyal:\n", f"  loyal:\n    was: {was}\n") if was else text
+    return project.change({"mlbot.yaml": named} | params(quality))
+
+
+def test_a_model_under_a_new_name_alone_has_nothing_to_be_judged(project: Project) -> None:
+    found = project.assign(project.pull(renamed(project, 80)))
+    assert (found.plan.stale, found.planning.plan.deleted, found.planning.names) == ((), (), {"loyal": "churn"})
+
+
+def test_a_model_that_was_renamed_and_changed_is_compared_with_what_it_was(project: Project) -> None:
+    head = renamed(project, 60, "churn")
+    found = project.assign(project.pull(head))
+    assert (source(found, "loyal"), project.outcome(found, "loyal")) == (Source.TIP, Outcome.FAIL)
+    policy = found.planning.configs.policy
+    assert policy is not None
+    assert [each.limit for each in policy.models[0].gates] == [0.02], "by that one's gates"
+    project.merge("work")
+    assert project.judged() is Outcome.FAIL
+    point = project.assign(project.pull(project.change(params(62)))).points["loyal"]
+    assert (point.source, point.entry.key if point.entry else None) == (Source.FAILED, next(iter(project.qualities)))
+
+
+def test_nobody_chooses_a_weaker_model_by_a_name(project: Project) -> None:
+    project.push(config("churn", "weak") | params(10, "weak"))
+    project.judged()
+    kept = project.assign(project.pull(renamed(project, 60, "weak", ["weak"])))
+    assert (source(kept, "loyal"), kept.planning.plan.deleted) == (Source.NEW, ("churn",))
+    both = config("loyal", "royal")["mlbot.yaml"]
+    for name in ("loyal", "royal"):
+        both = both.replace(f"  {name}:\n", f"  {name}:\n    was: churn\n")
+    twice = project.change({"mlbot.yaml": both} | params(60, "loyal") | params(60, "royal"))
+    found = project.assign(project.pull(twice))
+    assert {each.source for each in found.points.values()} == {Source.NEW}
+    assert found.planning.plan.deleted == ("churn", "weak")
+
+
+def test_a_renamed_baseline_is_trained_by_the_name_that_its_commit_has(project: Project) -> None:
+    project.push(params(85))
+    found = project.assign(project.pull(renamed(project, 83, "churn")))
+    assert found.points["loyal"].train == project.moves[-1].after
+    assert _as_committed(found, found.plan.stale[0]).name == "churn"
 
 
 steps = st.lists(

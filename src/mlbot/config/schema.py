@@ -107,6 +107,9 @@ class Model(Section):
     """What the model predicts: `binary`, `multiclass`, `regression`, `multilabel` (several labels a row), `multioutput`
     (several numbers a row), `ranking` (the order of the rows of a query) or `forecast` (series over time); or `scores`,
     where an evaluator gives them."""
+    was: Annotated[str | None, kinds.text("the name that the model had before")] = None
+    """The name that it had before, where a change renames it: it is compared with that one, by that one's gates. Left
+    out: its content tells, if it is the same."""
     train: Annotated[Train, inside(Train)] = NOT_TRAINED
     """How it is trained. Left out: `artifact` is given."""
     artifact: Annotated[Brought | None, inside(Brought)] = None

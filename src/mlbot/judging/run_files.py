@@ -124,9 +124,9 @@ class Intake:
         return any(isinstance(each.file, Path) for each in runs)
 
     def _seed(self, model: Name, seed: int, key: Digest | None, numbers: Iterable[int]) -> SeedRun:
-        """What the newest attempt left of this very content, were it nothing that can be read; else why it is not there.
+        """What the newest attempt left of this very content; else why that is not there.
 
-        Of what is refused nobody knows the content: an older attempt's file does not take its place.
+        What is refused may be of it: an older attempt's file does not take its place.
         """
         others = list[SeedRun]()
         for found in chain.from_iterable(self._of_attempt(number, model, seed) for number in numbers):

@@ -190,6 +190,11 @@ class Assignment:
         """The request of a trial."""
         return self.decision.reruns.trial(self.decision.attempt)
 
+    def at_base(self, planned: PlannedModel) -> PlannedModel:
+        """A model by the name that it has at the commit that it is compared with, where a training of that is named."""
+        own = planned.base_key and planned.name in self.planning.renamed
+        return planned.model_copy(update={"name": self.planning.names[planned.name]}) if own else planned
+
     def asked(self, planned: PlannedModel) -> SeedsAsked | None:
         """The seeds that a judge asked this attempt for, of this very content."""
         return self.decision.wave.of(planned.name, planned.key) if self.decision.wave else None
@@ -224,8 +229,8 @@ def assign(run: CIRun, decision: Judge) -> Assignment:
         return _of_push(run, decision, decision.subject, chain)
     planning = Planning.of(run.repository, _commits(run, decision, tip, chain), outside=False)
     plan = _asked(planning.plan, decision)
-    entries = _known(run, plan.stale, planning.plan)
-    history = _history(run, decision.subject.branch, entries, chain)
+    entries = _known(run, plan.stale, planning)
+    history = _history(run, decision.subject.branch, entries, chain, planning.names)
     rules = rules_of(planning.sides.policy)
     compared = [each for each in plan.stale if not _is_trial(decision, each)]
     points = comparison_points(compared, history, planning.commits.base, rules)
@@ -238,8 +243,9 @@ def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[S
     sha, branch = subject.sha, subject.branch
     commits = _of_branch(run.repository, subject, run.repository.resolve(_POLICY))
     planning = Planning.of(run.repository, commits, outside=False)
-    entries = _known(run, planning.plan.models, planning.plan)
-    history, rules = _history(run, branch, entries, chain), rules_of(planning.sides.policy)
+    entries = _known(run, planning.plan.models, planning)
+    history = _history(run, branch, entries, chain, planning.names)
+    rules = rules_of(planning.sides.policy)
     base = _tip_before(run, subject) or history.before(sha).last_judged
     if base not in {None, commits.base}:
         planning = Planning.of(run.repository, commits.model_copy(update={"base": base}), outside=False)
@@ -249,12 +255,14 @@ def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[S
     return _assignment(decision, planning.with_plan(plan), entries, history, rules, points)
 
 
-def _history(run: CIRun, branch: str, entries: Sequence[Entry], chain: Mapping[Sha, int]) -> BranchHistory:
+def _history(
+    run: CIRun, branch: str, entries: Sequence[Entry], chain: Mapping[Sha, int], names: Mapping[Name, Name]
+) -> BranchHistory:
     """What the ledger knows of a branch; where it was rewritten, with the commits that GitHub says were its tip."""
-    history = BranchHistory.of(entries, branch, chain)
+    history = BranchHistory.of(entries, branch, chain, names=names)
     if not history.lacking:
         return history
-    return BranchHistory.of(entries, branch, chain, [each.after for each in reversed(run.pushes(branch))])
+    return BranchHistory.of(entries, branch, chain, [each.after for each in reversed(run.pushes(branch))], names)
 
 
 def _tip_before(run: CIRun, subject: PushSubject) -> Sha | None:
@@ -316,15 +324,16 @@ def _asked(plan: Plan, decision: Judge) -> Plan:
     return plan.trial_of(request.models[0]) if request.trial and request.models else plan.asked_for(request.models)
 
 
-def _known(run: CIRun, models: Sequence[PlannedModel], of: Plan) -> tuple[Entry, ...]:
-    """What the ledger has on models that may be judged, and every waiver.
+def _known(run: CIRun, models: Sequence[PlannedModel], of: Planning) -> tuple[Entry, ...]:
+    """What the ledger has on models that may be judged, by each name that they had, and every waiver.
 
     A waiver of another model tells that a request was met already, so none is left out; there are few.
     """
     kinds: tuple[Kind, ...] = ("verdict", "deployment", "release")
-    own = (folder for each in models for kind in kinds for folder in folders_of(kind, each.name))
+    called = dict.fromkeys(name for each in models for name in (each.name, of.names.get(each.name)) if name)
+    own = (folder for name in called for kind in kinds for folder in folders_of(kind, name))
     folders = [*own, *folders_of("waiver")]
-    return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.models)).entries
+    return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.plan.models)).entries
 
 
 def _fetch(run: CIRun, decision: Judge) -> Sha:
@@ -506,12 +515,12 @@ def _to_train(assignment: Assignment, run: CIRun, planned: PlannedModel) -> Iter
 
 
 def _as_committed(assignment: Assignment, planned: PlannedModel) -> PlannedModel:
-    """A model with the runner that the guarded branch asks for."""
+    """A model with the name that it has on the guarded branch, and the runner that this asks for."""
     base = assignment.planning.sides.base
     model = base.config.model(planned.name) if base else None
     if model is None:
         return planned
-    return planned.model_copy(update={"runs_on": model.train.runs_on})
+    return assignment.at_base(planned).model_copy(update={"runs_on": model.train.runs_on})
 
 
 DECISION_FILE, REPORT_FILE, TRIAL_FILE = "decision.json", "report.json", "trial.json"
@@ -792,10 +801,10 @@ def _earlier(model: ModelReport, accepted: Path) -> Iterator[EarlierSeed]:
 
 def _seeds(assignment: Assignment, *, baseline: bool = False) -> dict[Name, int]:
     """How many seeds of each model may be looked for."""
-    return {
-        each.name: max(_seeds_of_branch(assignment, each)) if baseline else assignment.wanted(each).candidate
-        for each in assignment.plan.stale
-    }
+    stale = assignment.plan.stale
+    if baseline:
+        return {assignment.at_base(each).name: max(_seeds_of_branch(assignment, each)) for each in stale}
+    return {each.name: assignment.wanted(each).candidate for each in stale}
 
 
 def _seeds_of_branch(assignment: Assignment, planned: PlannedModel) -> Iterator[int]:
@@ -1012,7 +1021,7 @@ class ModelJudge:
         point = self.assignment.points[planned.name]
         # Several pull requests with one head may ask for several baselines, and a run trains one of each model.
         key = planned.base_key if point.train or point.entry is None else point.entry.key
-        return _or_why(self.baselines.seeds(planned, seeds, key))
+        return _or_why(self.baselines.seeds(self.assignment.at_base(planned), seeds, key))
 
 
 def _or_why(trained: SeedRuns) -> SeedRuns | Problem:

@@ -242,7 +242,8 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
     commits, plan, models = work.commits, planning.plan, work.options.models
     tip = commits.policy or commits.base
     chain = first_parents(work.repository, tip) if tip else {}
-    history = BranchHistory.of(read_local(work.repository.root, "verdict").entries, commits.guarded, chain)
+    known = read_local(work.repository.root, "verdict").entries
+    history = BranchHistory.of(known, commits.guarded, chain, names=planning.names)
     rules = rules_of(planning.sides.policy)
     plan = plan.with_history(history.verdicts)
     if work.pushed:

@@ -8,6 +8,7 @@ failed, or that nobody has judged, does not lower the bar.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.ledger.entries import Compared, SeedCount, Source, VerdictEntry
@@ -55,31 +56,39 @@ class BranchHistory:
     verdicts: tuple[VerdictEntry, ...]
     others: tuple[VerdictEntry, ...] = ()
     """What a model without a usable verdict of its own goes by: verdicts on the same commits under another branch's
-    name, for this one was renamed or cut from that; and on commits that were its tip before it was rewritten."""
+    name, for this one was renamed or cut from that; on commits that were its tip before it was rewritten; and on what
+    the model was called before."""
     elsewhere: frozenset[Name] = frozenset()
     """Models with a verdict on this branch of a commit that is not on it any more: it was rewritten or merged in."""
     chain: Mapping[Sha, int]  # the oldest commit has place 0, former tips are before it
 
     @classmethod
     def of(
-        cls, entries: Iterable[object], branch: str, chain: Mapping[Sha, int], former: Sequence[Sha] = ()
+        cls,
+        entries: Iterable[object],
+        branch: str,
+        chain: Mapping[Sha, int],
+        former: Sequence[Sha] = (),
+        names: Mapping[Name, Name] = MappingProxyType({}),
     ) -> "BranchHistory":
         """Only verdicts on this branch count, and only of commits that were its tip: others may be forged.
 
         `chain` are its commits as they are (`mlbot.git.merge.first_parents`), `former` those that GitHub says were its
-        tip too, the oldest first.
+        tip too, the oldest first. `names` are the models that had another name, by the one that they have.
         """
         known = verdicts(each for each in entries if isinstance(each, VerdictEntry))
         gone = [each for each in dict.fromkeys(former) if each not in chain]
         places = {**{sha: place - len(gone) for place, sha in enumerate(gone)}, **chain}
         own = [each for each in known if each.branch == branch]
         there = [each for each in known if each.commit in chain]
+        own_now = [each for each in there if each.branch == branch]
         return cls(
             branch=branch,
-            verdicts=tuple(each for each in there if each.branch == branch),
+            verdicts=tuple(own_now),
             others=(
                 *(each for each in own if each.commit not in chain and each.commit in places),
                 *(each for each in there if each.branch != branch),
+                *(_called(each, new) for new, old in names.items() for each in own_now if each.model == old),
             ),
             elsewhere=frozenset(each.model for each in own if each.commit not in places),
             chain=places,
@@ -149,6 +158,10 @@ class BranchHistory:
     def lacking(self) -> bool:
         """Whether models are known of commits that the branch has no more, and of no other that may serve."""
         return any(model not in self._usable for model in self.elsewhere)
+
+
+def _called(entry: VerdictEntry, name: Name) -> VerdictEntry:
+    return entry.model_copy(update={"model": name})
 
 
 def _may_serve(entry: VerdictEntry) -> bool:

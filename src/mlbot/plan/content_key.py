@@ -13,7 +13,7 @@ from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.notebook import Notebook
-from mlbot.lib.record import Digest, Record, canonical, digest
+from mlbot.lib.record import Digest, Name, Record, canonical, digest
 from mlbot.lib.tree import Tree, is_url, module_files, normalise
 
 LOCKS = (
@@ -126,6 +126,12 @@ class Side:
     def everything(self) -> frozenset[str]:
         """What a model without `depends` depends on."""
         return frozenset(self.tree.entries) - self.reserved
+
+    def called(self, names: Mapping[Name, Name]) -> "Side":
+        """The same with other names of models, by the new ones."""
+        old = {before: name for name, before in names.items()}
+        models = tuple(each.model_copy(update={"name": old.get(each.name, each.name)}) for each in self.config.models)
+        return replace(self, config=self.config.model_copy(update={"models": models})) if names else self
 
     def files(self, model: Model) -> frozenset[str]:
         """The files that the model depends on."""
@@ -251,6 +257,27 @@ def _is_table(path: str) -> bool:
     name = path.rpartition("/")[2]
     parts = [part for part in name.lower().split(".")[1:] if part not in _PACKED]
     return name not in LOCKS and bool(parts) and parts[-1] in _TABLES
+
+
+def renames(head: Side, before: Side) -> dict[Name, Name]:
+    """The models of a commit that are at head under new names: `was` says so, or the content is the very same.
+
+    One that is still there under its own name is not renamed, and nor is one that two claim.
+    """
+    gone = {name for name in before.models if name not in head.models}
+    new = [each for each in head.config.models if each.name not in before.models] if gone else []
+    keys = {_key(before, name): name for name in sorted(gone)} if new else {}
+    claims = {each.name: each.was if each.was in gone else keys.get(_key(head, each.name)) for each in new}
+    claimed = [*claims.values()]
+    return {name: old for name, old in claims.items() if old is not None and claimed.count(old) == 1}
+
+
+def _key(side: Side, name: Name) -> Digest:
+    """A model's content key; what no other has where it has none."""
+    try:
+        return side.inputs(side.models[name]).key
+    except UsageError:
+        return digest(f"none {id(side)} {name}")
 
 
 def data_digest(tree: Tree, path: str, outside: Mapping[str, Digest]) -> Digest:

@@ -1,6 +1,7 @@
 """`mlbot plan`: the commits of a change, read, planned and printed."""
 
 import json
+from collections import ChainMap
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from mlbot.lib.notebook import MOST_BYTES, SUFFIX, Notebook, NotebookError
 from mlbot.lib.record import Name, Sha
 from mlbot.lib.tree import FILE_MODES, Tree, is_url, shown
 from mlbot.plan.comparison_point import BranchHistory
-from mlbot.plan.content_key import Side
+from mlbot.plan.content_key import Side, renames
 from mlbot.plan.packs import HOSTED, Wanted, is_quick, packs
 from mlbot.plan.plan import Plan, PlannedModel, plan_models
 from mlbot.protocol.answer import RetrainRequest
@@ -128,6 +129,10 @@ class Planning:
     configs: Configs
     sides: Sides
     plan: Plan
+    names: Mapping[Name, Name]
+    """The models that have another name at head than at the guarded branch's tip, or than they had there once: that
+    one, by the new one. In the tip's and base's configs here they have the new one already."""
+    renamed: frozenset[Name]  # of these what this change renames
 
     @classmethod
     def of(
@@ -139,8 +144,20 @@ class Planning:
         """
         configs = read_configs(repository, commits)
         sides = read_sides(repository, commits, configs, outside=outside)
+        landed = {each.name: each.was for each in configs.policy.models if each.was} if configs.policy else {}
+        names = {sha: renames(sides.head, each) for sha, each in _theirs(commits, sides).items()}
+        sides = _called(commits, sides, names)
+        configs = replace(
+            configs,
+            base=sides.base.config if sides.base else configs.base,
+            policy=sides.policy.config if sides.policy else configs.policy,
+        )
         plan = plan_models(commits, sides.head, sides.base, sides.policy, models)
-        return cls(repository=repository, configs=configs, sides=sides, plan=plan)
+        renamed = dict(ChainMap(*(dict(each) for each in names.values())))
+        names_ = {**landed, **renamed}
+        return cls(
+            repository=repository, configs=configs, sides=sides, plan=plan, names=names_, renamed=frozenset(renamed)
+        )
 
     @property
     def commits(self) -> Commits:
@@ -150,6 +167,19 @@ class Planning:
     def with_plan(self, plan: Plan) -> "Planning":
         """The same commits with another plan of them."""
         return replace(self, plan=plan)
+
+
+def _theirs(commits: Commits, sides: Sides) -> dict[Sha, Side]:
+    """The sides of the guarded branch's commits, each once."""
+    every = ((commits.base, sides.base), (commits.policy, sides.policy))
+    return {sha: side for sha, side in every if sha and side is not None and side is not sides.head}
+
+
+def _called(commits: Commits, sides: Sides, names: Mapping[Sha, Mapping[Name, Name]]) -> Sides:
+    """The same with the guarded branch's models by the names that they have at head."""
+    found = {sha: side.called(names[sha]) for sha, side in _theirs(commits, sides).items()}
+    base, policy = found.get(commits.base or "", sides.base), found.get(commits.policy or "", sides.policy)
+    return replace(sides, base=base, policy=policy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
