@@ -381,7 +381,7 @@ def test_without_places_problems_have_no_lines() -> None:
         parse_config(Document(source="x", data=data))
     assert str(caught.value) == (
         "x: models.m: found 5 → "
-        "write a mapping with task, train, artifact, predict, evaluate, limits, data, slices, metrics, gates, "
+        "write a mapping with task, was, train, artifact, predict, evaluate, limits, data, slices, metrics, gates, "
         "anchor or monitor\n"
         "1 problem in x"
     )

@@ -72,6 +72,18 @@ def test_a_forks_run_and_its_pull_request(setting: Setting, train: Run) -> None:
     assert client.pull_request(pull.number) == pull
 
 
+def test_how_a_branch_moved_is_known_without_its_deletions_and_without_a_tag_of_its_name(setting: Setting) -> None:
+    before = setting.repository.git.commit_of("main")
+    first, second = setting.ada.push("main", {"a": "1"}), setting.ada.push("main", {"a": "2"})
+    setting.ada.tag("main", first)
+    setting.ada.push("other", {"b": "1"})
+    setting.ada.delete_branch("other")
+    client = setting.client({"contents": "read"})
+    moves = client.pushes("main")[:2]
+    assert [(each.before, each.after) for each in moves] == [(first, second), (before, first)]
+    assert [each.before for each in client.pushes("other")] == ["0" * 40]
+
+
 def test_a_pull_request_is_found_by_its_head_where_the_fork_of_the_run_is_gone(setting: Setting, train: Run) -> None:
     client = setting.client(READ)
     run = client.run(train.id).model_copy(update={"head_owner": None, "head_repository_id": None})

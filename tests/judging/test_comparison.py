@@ -382,6 +382,15 @@ def test_a_commit_that_came_in_by_a_second_parent_was_never_the_branchs(project:
     assert project.author.git("rev-parse", "main") in branch_commits(project.judge.remote, "main")
 
 
+def test_a_commit_inside_a_push_of_several_was_never_the_branchs(project: Project) -> None:
+    """A tag that is called like the branch starts a run of the commit as a push to the branch would."""
+    first = project.push(params(81))
+    project.push(params(95), {"README.md": "A note\n"})
+    subjects = (PushSubject(sha=project.author.git("rev-parse", each), branch="main") for each in ("main", "main~1"))
+    assert [project.judge._is_of_branch(each) for each in subjects] == [True, False]
+    assert project.judge._is_of_branch(PushSubject(sha=first, branch="main"))
+
+
 @pytest.mark.parametrize("tag", ["main", "origin/main", "heads/main", "refs/heads/main"])
 def test_a_tag_that_is_called_like_the_branch_is_not_the_branch(project: Project, tag: str) -> None:
     evil = project.change({"README.md": "evil\n"} | params(60), branch="evil")

@@ -561,7 +561,7 @@ def place(tmp_path: Path) -> Place:
         repository="acme/models", event_name="", event_path=None, run=Attempt(run=8), server_url=tmp_path.as_uri()
     )
     options = CIOptions(directory=clone.path, run=7)
-    run = CIRun(job=job, runner=Runner(), options=options, console=Console(quiet=True))
+    run = CIRun(job=job, runner=Runner(), options=options, console=Console(quiet=True), _pushes={"main": ()})
     made = Place(clone=clone, remote=run.remote, run=run)
     made.push({}, "main")
     for name in (*NAMES, "gone"):

@@ -175,6 +175,7 @@ def test_what_a_change_is_compared_with(model: PlannedModel, entries: tuple[Verd
 
 
 LOST = verdict(5, NOW, Outcome.ERROR, reason=Reason.BASELINE_LOST, files=())
+OTHERS = verdict(2, OLDER, model="sales")
 AT, SAME = COMMITS[5], planned(HEAD)  # the tip before the push; a model that the push leaves as it is
 
 PUSHES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], str | None, bool, Point]] = [
@@ -197,7 +198,16 @@ PUSHES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], str | None, bool
         True,
         Point(source=Source.UNJUDGED, entry=LAST, train=AT),
     ),
-    ("the same, and the first", planned(), (), AT, True, Point(source=Source.UNJUDGED, train=AT)),
+    ("a model of a branch that nothing was judged on", planned(), (), AT, True, Point(source=Source.NEW)),
+    ("the same, and the push leaves it as it is", SAME, (), AT, True, Point(source=Source.NEW)),
+    (
+        "a model that the ledger lost, and the push changes it",
+        planned(),
+        (OTHERS,),
+        AT,
+        True,
+        Point(source=Source.UNJUDGED, train=AT),
+    ),
     (
         "the same, and that could not be evaluated",
         planned(),
@@ -217,7 +227,7 @@ PUSHES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], str | None, bool
     ("nobody knows what was its tip before", planned(), (LAST,), None, True, Point(source=Source.BEFORE, entry=LAST)),
     ("a model that is new", planned(None), (), AT, False, Point(source=Source.NEW)),
     ("a model that only failed so far", SAME, (verdict(3, BEFORE, Outcome.FAIL),), AT, True, Point(source=Source.NEW)),
-    ("a model that was there, and the ledger has nothing", SAME, (), AT, True, Point(source=Source.LOST)),
+    ("a model that was there, and the ledger has nothing", SAME, (OTHERS,), AT, True, Point(source=Source.LOST)),
     ("the push after that one", SAME, (LOST,), AT, True, Point(source=Source.LOST)),
     (
         "a branch that was rewritten",

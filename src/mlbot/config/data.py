@@ -172,7 +172,8 @@ class Data(Section):
 
     train: Annotated[str | None, kinds.PATH_OR_URL] = None
     """The training data, CSV or Parquet: a path, of a folder of Parquet too, or any fsspec URL. Its digest is recorded;
-    it cannot be the holdout.
+    it cannot be the holdout. Of a URL its text counts as the content: name a version in it (`?versionId=…`, a dated
+    path), and another one when the data change.
     Left out: the training finds its own data."""
     holdout: Annotated[str, kinds.PATH_OR_URL] = ""
     """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with

@@ -250,7 +250,7 @@ def _pointed(work: Work, planning: Planning) -> _Pointed:
         plan = plan if models else plan.unjudged(history.latest, rules)
         # Nobody says here which commits were the branch's tip, but those that were judged.
         last = history.before(commits.head).last_judged
-        there = planning.sides.base.models if last and planning.sides.base else {}
+        there = planning.sides.base.models if planning.sides.base else {}
         base = last if last == commits.base else None
         points = {
             each.name: push_point(each, history, commits.head, base, was_there=each.name in there)

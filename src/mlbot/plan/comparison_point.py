@@ -219,17 +219,19 @@ def push_point(
     """What a model of the guarded branch's own commit is compared with: what the branch had before.
 
     `base` is the tip before this one, where that is known, and `was_there` whether it had the model. Several changes in
-    one push are one, and a push that overtakes another's verdict does not pass beside it.
+    one push are one, and a push that overtakes another's verdict does not pass beside it. A model that never had a
+    usable verdict is new, unless the ledger lost it.
     """
     earlier = history.before(commit)
     last = earlier.last_usable(planned.name, but=planned.key)
-    if base is not None and planned.base_key not in {None, planned.key}:
+    known = was_there and earlier.last_judged is not None
+    lost = (known or planned.name in history.elsewhere) and planned.name not in history.judged
+    if base is not None and planned.base_key not in {None, planned.key} and (last is not None or lost):
         point = comparison_point(planned, earlier, base)
         if point.train or point.source is Source.TIP:
             return point.model_copy(update={"source": Source.BEFORE} if not point.train else {})
     if last is not None:
         return Point(source=Source.BEFORE, entry=last)
-    lost = (was_there or planned.name in history.elsewhere) and planned.name not in history.judged
     return Point(source=Source.LOST if lost else Source.NEW)
 
 

@@ -1,7 +1,6 @@
 """`mlbot plan`: the commits of a change, read, planned and printed."""
 
 import json
-from collections import ChainMap
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -153,10 +152,14 @@ class Planning:
             policy=sides.policy.config if sides.policy else configs.policy,
         )
         plan = plan_models(commits, sides.head, sides.base, sides.policy, models)
-        renamed = dict(ChainMap(*(dict(each) for each in names.values())))
-        names_ = {**landed, **renamed}
+        renamed = {new: old for each in names.values() for new, old in each.items()}
         return cls(
-            repository=repository, configs=configs, sides=sides, plan=plan, names=names_, renamed=frozenset(renamed)
+            repository=repository,
+            configs=configs,
+            sides=sides,
+            plan=plan,
+            names=landed | renamed,
+            renamed=frozenset(renamed),
         )
 
     @property

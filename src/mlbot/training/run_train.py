@@ -370,7 +370,8 @@ class Trainer:
             return sides.base
         alone = Commits(head=commit, base=None, policy=None, guarded=commits.guarded)
         repository = self.planning.repository
-        return read_sides(repository, alone, read_configs(repository, alone)).head
+        side = read_sides(repository, alone, read_configs(repository, alone)).head
+        return side.called({new: old for new, old in self.planning.names.items() if new not in side.models})
 
     def _train(
         self, name: str, commit: Sha, side: Side, seeds: Sequence[int], overrides: Params | None = None
