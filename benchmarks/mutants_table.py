@@ -142,6 +142,7 @@ _VERDICT = (
         fault="A minimum is judged as a maximum.",
         old="minimum = gate.bound is Bound.MIN",
         new="minimum = gate.bound is not Bound.MIN",
+        within="_bounded",
     ),
     Mutant(
         name="verdict/missing-figure-passes",
@@ -247,7 +248,7 @@ _VERDICT = (
     Mutant(
         name="holm/fails-are-kept",
         fault="A margin that Holm drops fails all the same.",
-        old="_unkept(result) if index in dropped else result",
+        old="_dropped(result) if index in dropped else result",
         new="result",
     ),
 )
@@ -398,7 +399,7 @@ _ADMISSION = (
     Mutant(
         name="admission/event-disagrees",
         fault="The event's word counts against the API's.",
-        old="event_run is None or _identity(event_run) == _identity(run),",
+        old="event_run is None or _is_same(event_run, run),",
         new="True,",
     ),
     Mutant(
@@ -410,7 +411,7 @@ _ADMISSION = (
     Mutant(
         name="admission/attempt-that-nobody-asked-for",
         fault="The judge waits for an attempt that nobody asked for.",
-        old="run.id != asked.run or (run.attempt < asked.number and reruns.request(asked) is None)",
+        old="run.id != asked.run or (run.attempt < asked.number and not reruns.asked(asked))",
         new="run.id != asked.run",
     ),
     Mutant(
@@ -425,20 +426,14 @@ _ADMISSION = (
     Mutant(
         name="admission/pull-request-of-another-repository",
         fault="A pull request into a fork is taken for one into this repository.",
-        old="""
-        and pull.base_repository_id == policy.repository_id
-        and pull.head_repository_id == run.head_repository_id
-        """,
-        new="and pull.head_repository_id == run.head_repository_id",
+        old="if pull.open and pull.base_repository_id == policy.repository_id",
+        new="if pull.open",
     ),
     Mutant(
         name="admission/same-commit-in-another-fork",
         fault="A fork's training is the verdict of somebody else's pull request with the same commit.",
-        old="""
-        and pull.base_repository_id == policy.repository_id
-        and pull.head_repository_id == run.head_repository_id
-        """,
-        new="and pull.base_repository_id == policy.repository_id",
+        old="if (each.head_repository_id, each.head_branch) == source and each.conclusion is not Conclusion.SKIPPED",
+        new="if each.conclusion is not Conclusion.SKIPPED",
     ),
     Mutant(
         name="admission/older-head",
@@ -455,8 +450,8 @@ _ADMISSION = (
     Mutant(
         name="admission/first-of-several",
         fault="Of several pull requests with one head one is chosen.",
-        old="if len(guarded) == 1:",
-        new="if guarded:",
+        old="return tuple(map(decision.PullRequestSubject.of, found))",
+        new="return tuple(map(decision.PullRequestSubject.of, found[:1]))",
     ),
     Mutant(
         name="admission/queue-of-any-branch",
@@ -487,13 +482,13 @@ _ADMISSION = (
     Mutant(
         name="admission/unfinished-is-judged",
         fault="A run that is not over is judged.",
-        old="if not run.completed or run.conclusion is None:",
-        new="if run.conclusion is None:",
+        old="(not run.completed or run.conclusion is None) and run.conclusion is not Conclusion.ACTION_REQUIRED",
+        new="run.conclusion is None",
     ),
     Mutant(
         name="admission/trial-announced",
         fault="A trial's start moves the status.",
-        old="if reruns.trial(run.this_attempt) is not None:",
+        old="if around.reruns.trial(run.this_attempt) is not None:",
         new="if False:",
     ),
     Mutant(
@@ -505,8 +500,8 @@ _ADMISSION = (
     Mutant(
         name="guard/every-branch",
         fault="Every branch is guarded where `guard` is left out.",
-        old="return branch in (self.guard or (self.default_branch,))",
-        new="return not self.guard or branch in self.guard",
+        old="return self.entry_of(branch) is not None",
+        new="return not self.guard or self.entry_of(branch) is not None",
     ),
     Mutant(
         name="attempts/first-attempt-a-trial",
@@ -610,8 +605,8 @@ _PLAN = (
     Mutant(
         name="plan/link-out-of-the-tree",
         fault="Data behind a link that leads out of the repository never changes.",
-        old="if found and not self.tree.leads_out(found):",
-        new="if found:",
+        old="return not found or self.tree.leads_out(found)",
+        new="return not found",
     ),
     Mutant(
         name="plan/deletion-without-history",
@@ -628,11 +623,8 @@ _PLAN = (
     Mutant(
         name="plan/judged-key-is-stale",
         fault="The guarded branch judges again what it has judged.",
-        old="""
-        if (model.name, model.key) in known:
-            return model.model_copy(update={"stale": False, "reasons": ()})
-        """,
-        new="pass",
+        old="return _settled(model)",
+        new="return model",
     ),
     Mutant(
         name="plan/request-forgotten",
@@ -672,18 +664,20 @@ _PLAN = (
         fault="A model that failed is what the next one is compared with.",
         old="if each.outcome in USABLE and each.files:",
         new="if each.files:",
+        within="BranchHistory._usable",
     ),
     Mutant(
         name="baseline/first-model-never-serves",
         fault="A first model, inconclusive for want of a baseline, is never compared with.",
-        old="_USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}",
-        new="_USABLE = {Outcome.PASS}",
+        old="USABLE = {Outcome.PASS, Outcome.INCONCLUSIVE}",
+        new="USABLE = {Outcome.PASS}",
     ),
     Mutant(
         name="baseline/without-files",
         fault="A verdict whose files nobody kept is chosen as the baseline.",
         old="if each.outcome in USABLE and each.files:",
         new="if each.outcome in USABLE:",
+        within="BranchHistory._usable",
     ),
 )
 
@@ -833,12 +827,6 @@ _DELIVERY = (
         new="yield ReleaseReason.TAG_MOVED, False",
     ),
     Mutant(
-        name="release/lightweight-tag",
-        fault="A tag that says neither who made it nor when releases.",
-        old="yield ReleaseReason.TAG_LIGHTWEIGHT, not tag.annotated",
-        new="yield ReleaseReason.TAG_LIGHTWEIGHT, False",
-    ),
-    Mutant(
         name="release/tag-elsewhere",
         fault="A tag at another commit releases.",
         old="tag is not None and tag.commit != facts.commit",
@@ -959,8 +947,8 @@ _LEDGER = (
     Mutant(
         name="ledger/later-fields",
         fault="Entries written before a field was there are refused.",
-        old='LATER: frozenset[str] = frozenset({"training", "report"})',
-        new="LATER: frozenset[str] = frozenset()",
+        old='"verdict": _OF_JUDGED,',
+        new='"verdict": frozenset[str](),',
     ),
     Mutant(
         name="ledger/judge-not-in-the-order",
@@ -996,8 +984,8 @@ _LEDGER = (
     Mutant(
         name="ledger/pass-of-other-bytes",
         fault="A pass lets other bytes be released.",
-        old="entry if entry and entry.outcome is Outcome.PASS and entry.digest == digest else None",
-        new="entry if entry and entry.outcome is Outcome.PASS else None",
+        old="yield ReleaseReason.BYTES_DIFFER, facts.stored is Stored.DIFFERS",
+        new="yield ReleaseReason.BYTES_DIFFER, False",
     ),
     Mutant(
         name="ledger/history-of-another-holdout",
@@ -1410,8 +1398,8 @@ _PARSERS = (
     Mutant(
         name="tag/note-of-another-commit",
         fault="A tag that was put elsewhere is believed.",
-        old="""return f'"commit":"{commit}"' in last and version in last""",
-        new="return version in last",
+        old="""return f'"commit":"{commit}"' in last and named in last""",
+        new="return named in last",
     ),
     Mutant(
         name="tag/note-in-another-form",
@@ -1422,8 +1410,8 @@ _PARSERS = (
     Mutant(
         name="tag/version-given-twice",
         fault="A version whose tag is gone is given again.",
-        old="numbers = [each.order for each in recorded]",
-        new="numbers = []",
+        old="known = [*recorded, *([taken] if taken else [])]",
+        new="known = [*([taken] if taken else [])]",
     ),
     Mutant(
         name="tag/moved-version",
@@ -1501,8 +1489,8 @@ _PARSERS = (
     Mutant(
         name="config/runner-by-expression",
         fault="An expression is a runner's label.",
-        old=r'''r"\$\{\{"''',
-        new=r'''r"\$\$\{\{"''',
+        old=r"""(r"\$\{\{", "a runner label; expressions are not evaluated here"),""",
+        new=r"""(r"\$\$\{\{", "a runner label; expressions are not evaluated here"),""",
     ),
 )
 
