@@ -58,3 +58,11 @@ def test_labels_are_counted_and_missing_ones_are_none(tmp_path: Path) -> None:
 def test_values_and_words_that_some_row_has(tmp_path: Path) -> None:
     table = opened(tmp_path / "one.parquet", FRAME.with_columns(b=pl.lit("a Text of ZZ")))
     assert table.having({"b": ["zz", "xx"], "a": [3, 4]}, ["b"]) == {"b": {"zz"}, "a": {3}}
+
+
+def test_a_thousand_columns_are_hashed_in_one_flat_sum(tmp_path: Path) -> None:
+    """Terms within terms took polars' plan minutes."""
+    names = [f"c{at}" for at in range(1000)]
+    table = opened(tmp_path / "wide.parquet", pl.DataFrame({name: [0, 1, 1] for name in names} | {"label": ["a"] * 3}))
+    (found,) = Hashing(files=(table,)).of(table, [names])
+    assert np.unique(found).size == 2

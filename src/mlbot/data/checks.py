@@ -571,9 +571,9 @@ def label_shift(counts: Sequence[LabelCount], independent: float) -> tuple[float
     distance = 0.5 * float(np.abs(now / added - then / before).sum())
     together = (now + then) / (added + before)
     expected = np.stack((together * added, together * before))
-    kept = together > 0
-    statistic = float((((np.stack((now, then)) - expected) ** 2)[:, kept] / expected[:, kept]).sum()) * independent
-    chance = float(special.chdtrc(max(1, int(kept.sum()) - 1), statistic))
+    there = together > 0
+    statistic = float((((np.stack((now, then)) - expected) ** 2)[:, there] / expected[:, there]).sum()) * independent
+    chance = float(special.chdtrc(max(1, int(there.sum()) - 1), statistic))
     if distance < _SHIFT or chance >= LEVEL:
         return distance, None
     change = now / added - then / before

@@ -153,7 +153,7 @@ def _answered(model: Model, holdout: "HoldoutData", scored: "Sequence[Scored | P
 def silenced() -> Iterator[None]:
     """Nothing is written to this process's output while it lasts, by no library and no metric of one's own."""
     _flush()
-    kept = [os.dup(number) for number in (1, 2)]
+    outputs = [os.dup(number) for number in (1, 2)]
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         try:
             for number in (1, 2):
@@ -163,7 +163,7 @@ def silenced() -> Iterator[None]:
                 yield
         finally:
             _flush()  # what was written behind the redirection goes nowhere too
-            for number, old in zip((1, 2), kept, strict=True):
+            for number, old in zip((1, 2), outputs, strict=True):
                 os.dup2(old, number)
                 os.close(old)
 

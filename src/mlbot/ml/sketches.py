@@ -199,10 +199,10 @@ def _fitting(profiles: Mapping[Part, Sequence["_Profile"]], rows: int) -> tuple[
     """The columns with as many bins as fit, and how many columns do not."""
     for most, bins in _STEPS:
         beside = min(most, MOST_BESIDE)
-        kept = {part: _some(profiles[part], most if part == "features" else beside) for part in PARTS}
-        columns: Columns = {part: tuple(each.column(bins) for each in kept[part]) for part in PARTS}
+        chosen = {part: _some(profiles[part], most if part == "features" else beside) for part in PARTS}
+        columns: Columns = {part: tuple(each.column(bins) for each in chosen[part]) for part in PARTS}
         if _longest(columns, rows) <= MOST_BYTES:
-            return columns, sum(len(profiles[part]) - len(kept[part]) for part in PARTS)
+            return columns, sum(len(profiles[part]) - len(chosen[part]) for part in PARTS)
     return dict.fromkeys(PARTS, ()), sum(map(len, profiles.values()))
 
 

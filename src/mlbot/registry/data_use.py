@@ -107,8 +107,8 @@ class DataIndex:
     @cached_property
     def by_key(self) -> Mapping[tuple[Name, Digest], Mapping[str, Digest]]:
         """The data of a content key, which has their digests in it: so a release tells of verdicts that do not."""
-        told = {(each.model, each.key): each.data for each in self.releases if each.training or each.data}
-        return told | {(each.model, each.key): each.data for each in self.verdicts if each.data is not None}
+        released = {(each.model, each.key): each.data for each in self.releases if each.training or each.data}
+        return released | {(each.model, each.key): each.data for each in self.verdicts if each.data is not None}
 
     def data_of(self, verdict: VerdictEntry) -> Mapping[str, Digest] | None:
         """What the file that ships was trained on; None where nobody knows."""
