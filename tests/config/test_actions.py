@@ -68,6 +68,8 @@ def test_the_example_of_the_design() -> None:
         " {retention-days: 90, lfs: true}",
         " {lfs: judge}",
         " {runs-on: ubuntu-24.04-arm}",
+        " {runs-on: macos-15, isolation: reduced}",
+        " {runs-on: [self-hosted, mac-mini]}",
         ' {token: {client-id: A, private-key: B, app: "acme-ml[bot]"}}',
         ' {judge: {prepare: "dvc pull data/holdout.csv", secrets: [DVC_KEY]}}',
         judging("{password: '${{ secrets.P }}'}", more="secrets: [P], "),
@@ -86,6 +88,9 @@ HOSTILE = [
     (" {runner: x}", 'actions.runner: found the unknown key "runner" → write '),
     (" {runs-on: '${{ inputs.x }}'}", "actions.runs-on: found "),
     (" {runs-on: []}", "actions.runs-on: found a"),
+    (" {runs-on: macos-15}", 'actions.runs-on: found "macos-15" → write a Linux runner'),
+    (" {runs-on: [self-hosted, macOS], isolation: full}", 'actions.runs-on: found "macOS" → write a Linux runner'),
+    (" {isolation: none}", 'actions.isolation: found "none" → write full or reduced'),
     (" {lfs: train}", 'actions.lfs: found "train" → write true, false or judge'),
     (" {retention-days: 0}", "actions.retention-days: found 0 → write a whole number from 1 to 90"),
     (" {retention-days: 91}", "actions.retention-days: found 91 → write a whole number from 1 to 90"),
@@ -186,6 +191,7 @@ HOSTILE = [
 BETWEEN = (
     *("found callers beside", "found the secret A", "write another", "again, after", "[0]: found", "login.with.x"),
     "the App's",
+    "Linux runner",
 )
 """What a JSON Schema of one setting cannot know, or says of too many at once to be sure."""
 

@@ -1,4 +1,7 @@
-"""Two folders with an mlbot.yaml each in one repository: each has its own runs, statuses, comments and answers."""
+"""Two folders with an mlbot.yaml each in one repository: each has its own runs, statuses, comments and answers.
+
+The workflows of one hold the jobs, those of the other call mlbot's.
+"""
 
 from textwrap import indent
 
@@ -15,13 +18,13 @@ from mlbot.config.folder import ConfigFolder
 from mlbot.setup.workflows import Form, Order, files
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(900)]
-FOLDERS = {"teams/churn": "churn", "teams/fraud": "fraud"}
+FOLDERS = {"teams/churn": ("churn", Form.INLINE), "teams/fraud": ("fraud", Form.CALLERS)}
 
 
-def of_folder(folder: str, model: str) -> dict[str, str]:
+def of_folder(folder: str, model: str, form: Form) -> dict[str, str]:
     """A folder's files, and the workflows that `mlbot init` writes for it."""
     order = Order(
-        form=Form.CALLERS,
+        form=form,
         guard=("main",),
         install="test -f mlbot.yaml",
         actions=Actions(),
@@ -42,7 +45,7 @@ def contexts(models: Repository, pull: Issue) -> dict[str, list[str]]:
 
 
 def test_each_folder_is_judged_and_answers_for_itself(github: FakeGitHub, actions: Harness) -> None:
-    there = {path: text for folder, model in FOLDERS.items() for path, text in of_folder(folder, model).items()}
+    there = {path: text for folder, each in FOLDERS.items() for path, text in of_folder(folder, *each).items()}
     models = github.repository("acme/models", there, roles={"alice": "write", "boss": "admin"})
     lost = {f"teams/churn/{path}": text for path, text in tiny.params(mode="lost").items()}
     pull = github.user("alice").pull_request("worse", lost)

@@ -16,21 +16,22 @@ from tests.fake_github.server import FakeGitHub
 from tests.fake_github.state import Environment, Issue, Repository
 from tests.support import tiny
 
+from mlbot.config.actions import Actions
 from mlbot.ledger.entries import Entry, read_files
 from mlbot.ledger.queries import deployments, live, releases
 from mlbot.lib.constants import RELEASE_PATH
 from mlbot.lib.record import Digest
-from mlbot.setup import scaffold
+from mlbot.setup.workflows import Form, Order, files
 from mlbot.storage.digest import digest_of
 from mlbot.storage.target import open_target
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 RELEASE = "mlbot-release.yml"
-ASK, RECORD = "release / Read what is asked", "release / Record"
+ASK, RECORD = "Read what is asked", "Record"
 
 
-def repository(github: FakeGitHub, folder: Path, *, approvals: int = 1) -> Repository:
+def repository(github: FakeGitHub, folder: Path, *, approvals: int = 1, form: Form = Form.CALLERS) -> Repository:
     """A repository with a store, staging and production in a folder that outlives the jobs."""
     shadow = f'{{requests: "{(folder / "requests.jsonl").as_uri()}", max_changed: 0.5}}'
     production = f'target: "{(folder / "production").as_uri()}", after: staging, approvals: {approvals}'
@@ -43,8 +44,8 @@ def repository(github: FakeGitHub, folder: Path, *, approvals: int = 1) -> Repos
     rows = csv.DictReader(io.StringIO(tiny.rows(100, 7)))
     asked = [{name: float(row[name]) for name in ("x1", "x2", "x3")} for row in rows]
     (folder / "requests.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in asked))
-    files = {"mlbot.yaml": text, RELEASE_PATH: scaffold.release_workflow()}
-    models = user.repository(github, without=(), **files)
+    order = Order(form=form, guard=("main",), install="", actions=Actions(), release=True)
+    models = user.repository(github, without=(), **{"mlbot.yaml": text, **files(order)})
     models.roles["bob"] = "write"
     return models
 
@@ -183,7 +184,7 @@ SLY = dedent("""
 def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
     github: FakeGitHub, actions: Harness, tmp_path: Path
 ) -> None:
-    models = repository(github, tmp_path, approvals=0)
+    models = repository(github, tmp_path, approvals=0, form=Form.INLINE)
     boss, alice = github.user("boss"), github.user("alice")
     for number, (name, reviewers) in enumerate({"staging": [], "production": [boss.user]}.items(), 1):
         models.environments[name] = Environment(
@@ -225,6 +226,6 @@ def test_an_early_tag_githubs_own_reviewers_and_a_tag_that_verifies_nothing(
     assert "here I am" not in sly.job("straight-in").log
     assert [each.outcomes()[ASK] for each in asked] == ["success", "failure", "failure"]
     assert [each.outcomes()[RECORD] for each in asked] == ["failure", "skipped", "skipped"]
-    assert "(not-merged)" in asked[0].job("release/record").log
+    assert "(not-merged)" in asked[0].job("record").log
     assert "is not on main" in (thread(models, "6.6.6").body or "")
     assert entries(models) == before

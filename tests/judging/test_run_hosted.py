@@ -278,6 +278,18 @@ def idle(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Stage.opened(github, tmp_path, monkeypatch, {"README.md": "Words."})
 
 
+def test_nothing_is_judged_without_linuxs_sandbox_unless_the_config_says_that_limits_do(
+    idle: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    idle.finish()
+    monkeypatch.setattr("mlbot.judging.run_hosted.sys", SimpleNamespace(platform="darwin"))
+    assert idle.judge() == Exit.NOT_EVALUATED
+    assert "`isolation: reduced`" in capsys.readouterr().err
+    allow = {"mlbot.yaml": f"{user.CONFIG}actions: {{isolation: reduced}}\n"}
+    idle.github.user("boss").push("main", allow)
+    assert idle.judge() == Exit.OK
+
+
 def test_a_trial_is_compared_with_what_is_committed_and_leaves_the_verdict_alone(
     stage: Stage, good: Path, bad: Path
 ) -> None:

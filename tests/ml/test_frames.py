@@ -197,6 +197,23 @@ def test_what_the_config_says_counts(content: bytes, given: dict[str, Any], expe
     assert frames.read(content, **given).equals(got, null_equal=True)
 
 
+def test_the_marks_to_write_are_all_that_the_file_has() -> None:
+    """Who names one mark alone loses the usual ones, and a column of numbers is text without a word."""
+    rows = ["? ,1,x", *["3,2,NA"] * 200, "NaN,k.A.,y"]
+    table = frames.open_table("\n".join(["a,b,c", *rows, ""]).encode(), types={}, csv=Csv())
+    (odd,) = table.odd_columns()
+    assert (odd.name, odd.gaps) == ("b", ("k.A.", "?", "NaN"))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "iso-8859-15", "koi8-r"])
+def test_letters_of_utf8_are_not_read_as_other_ones(encoding: str) -> None:
+    """One setting is for all files, so the one that needs no other encoding would be garbled in silence."""
+    with pytest.raises(UsageError, match=f"its letters are UTF-8, and would be read as {encoding}") as caught:
+        frames.read("a,b\n1,M\u00fcnchen\n".encode(), encoding=encoding)
+    assert f"Leave `encoding: {encoding}` out" in caught.value.hint
+    assert frames.read(b"a,b\n1,x\n", encoding=encoding)["b"].to_list() == ["x"]
+
+
 @pytest.mark.parametrize("marker", ["NA", "N/A", "n/a", "?", "null", "None", "NaN", "nan", " NA ", "", "<NA>"])
 def test_markers_are_missing_among_numbers_and_booleans_and_text_elsewhere(marker: str) -> None:
     frame = frames.read(f"i,f,b,t,u\n1,1.5,true,x,u\n{marker},{marker},{marker},{marker},u\n3,2.5,FALSE,y,u\n".encode())

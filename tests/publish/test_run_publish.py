@@ -289,16 +289,19 @@ def test_a_publisher_that_runs_again_alone_takes_the_judge_of_the_attempt_before
     assert change.status[0] == "success"
 
 
+@pytest.mark.parametrize("again", [True, False])
 @pytest.mark.parametrize(("judge", "stays"), [(hosted.JUDGE_RUN + 1, True), (hosted.JUDGE_RUN - 1, False)])
-def test_a_publisher_that_runs_again_alone_leaves_a_later_judges_verdict(
-    change: Stage, good: Path, judge: int, *, stays: bool
+def test_a_publisher_leaves_the_verdict_of_a_judge_that_began_later(
+    change: Stage, good: Path, judge: int, *, stays: bool, again: bool
 ) -> None:
+    """Whether it runs again alone, or its judge was the slower of two side by side."""
     of_pull_request(change, good)
     assert change.publish("--judge", "1") == Exit.OK
     latest = change.models.statuses[-1]
     later = (latest.target_url or "").replace(f"/runs/{hosted.JUDGE_RUN}", f"/runs/{judge}")
     change.models.statuses.append(replace(latest, id=latest.id + 1, state="failure", target_url=later))
-    change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
+    if again:
+        change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
     assert change.publish("--judge", "1") == Exit.OK
     assert change.status[0] == ("failure" if stays else "success")
 
@@ -324,6 +327,17 @@ def test_a_verdict_that_could_not_be_published_is_an_error(change: Stage, good: 
     assert change.status[0] == "success"
     assert change.mlbot("failed", rights=hosted.WRITES) == Exit.OK
     assert change.status[0] == "success", "what did get published is not written over"
+
+
+def test_a_success_of_before_ends_where_nobody_says_what_was_asked_again(change: Stage) -> None:
+    """Who edited the bot's answers only GraphQL says; while it is down neither the judge nor its publisher decides."""
+    change.finish()
+    change.retrain("tiny")
+    change.finish()
+    change.github.faults.add("POST /api/graphql", 500, times=99)
+    assert change.publish() == Exit.NOT_EVALUATED
+    assert change.mlbot("failed", rights=hosted.WRITES) == Exit.OK
+    broken(change, "the verdict could not be published")
 
 
 def test_heads_that_no_run_told_of_go_pending(change: Stage, good: Path) -> None:

@@ -5,9 +5,12 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+from tests.fake_github.server import FakeGitHub
 from tests.support import tiny
 from tests.support.git_samples import Sandbox
 
@@ -31,10 +34,17 @@ def lost(tmp_path: Path, trained_baseline: Path, monkeypatch: pytest.MonkeyPatch
     return sandbox
 
 
-def say(where: Sandbox, subject: str, reason: str = "Agreed with the owners.", *, as_json: bool = False) -> str:
+def say(
+    where: Sandbox,
+    subject: str,
+    reason: str = "Agreed with the owners.",
+    *,
+    as_json: bool = False,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     out = io.StringIO()
     options = WaiveOptions(subject=subject, reason=reason)
-    environment = {"GIT_COMMITTER_NAME": "Lea"}
+    environment = {"GIT_COMMITTER_NAME": "Lea", **known}
     assert (
         waive(where.path, options, Console(out=out, err=io.StringIO()), as_json=as_json, environment=environment)
         is Exit.OK
@@ -57,6 +67,21 @@ def test_a_gate_passes_by_somebody_elses_word_for_this_content_alone(lost: Sandb
     assert verdict.models[0].reason in {Reason.WAIVED, Reason.BELOW_MINIMUM}
     with pytest.raises(RefusedError, match="the gate is waived already"):
         say(lost, "tiny:roc_auc.max_regression")
+
+
+def test_a_login_that_github_knows_has_to_be_one_who_may(lost: Sandbox, github: FakeGitHub) -> None:
+    """As `/waive` asks: a maintainer, or somebody whom the guarded branch's config lists."""
+    github.repository("acme/models", {"a.txt": "1"}, roles={"alice": "write", "boss": "maintain"})
+    lost.git("commit", "--quiet", "--amend", "--no-edit", "--author", "Bob <bob@example.com>")
+
+    def known(login: str) -> dict[str, str]:
+        where = {"GITHUB_REPOSITORY": "acme/models", "GITHUB_API_URL": github.api_url}
+        return where | {"GITHUB_TOKEN": github.token(login)}
+
+    with pytest.raises(RefusedError, match="alice has the role write on GitHub") as caught:
+        say(lost, "tiny:roc_auc.max_regression", known=known("alice"))
+    assert "listed" in caught.value.hint
+    assert "may pass" in say(lost, "tiny:roc_auc.max_regression", known=known("boss"))
 
 
 @pytest.mark.parametrize(

@@ -489,6 +489,10 @@ def test_a_module_of_any_name_and_files_in_another_encoding_are_found(tmp_path: 
         "churned",
     )
     assert not (sandbox.path / "train.py").exists()
+    assert "that 'churned' is the column to predict is a guess: it is the last one of" in said.getvalue().lower()
+    (sandbox.path / "holdout.csv").write_bytes(table.decode("latin-1").encode())
+    assert started(sandbox, said, force=True) == Exit.USAGE
+    assert "Holdout.csv cannot be read: its letters are UTF-8, and would be read as latin-1." in said.getvalue()
 
 
 PROMPTFOO_CONFIG = (

@@ -22,7 +22,15 @@ FUNCTION = "def train(params, seed):\n    return 1\n"
 def facts(*files: str, tables: tuple[Table, ...] = TABLES, **texts: str) -> Facts:
     said = {name.replace("__", "/").replace("_py", ".py"): text for name, text in texts.items()}
     paths = frozenset({*files, *said, *(table.path for table in tables if table.tracked)})
-    return Facts(name="my models", branch="main", files=paths, texts=said, tables=tables)
+    return Facts(name="my models", branch="main", files=paths, texts={**said, "y.py": 'y = "churned"'}, tables=tables)
+
+
+def test_a_target_for_which_nothing_but_its_place_speaks_is_said_to_be_a_guess() -> None:
+    known = facts(train_py=SCRIPT)
+    assert not any("guess" in gap.what for gap in propose(known, Choices()).gaps)
+    draft = propose(replace(known, texts={"train.py": SCRIPT}), Choices())
+    assert any(gap.what.endswith("is a guess: it is the last one of data/holdout.csv") for gap in draft.gaps)
+    assert not any("guess" in gap.what for gap in propose(known, Choices(target="plan")).gaps)
 
 
 def test_a_script_with_a_requirements_file() -> None:
@@ -262,13 +270,14 @@ def test_a_model_that_is_saved_somewhere_is_taken_from_there_and_asked_by_a_comm
 def test_a_notebook_that_fits_a_model_trains_it() -> None:
     texts = {"explore.ipynb": "table.head()", "work/fit.ipynb": "model.fit(X)", "work/train.ipynb": SAVES}
     files = facts("requirements.txt")
-    draft = propose(replace(files, files=files.files | texts.keys(), texts=texts), Choices())
+    there = replace(files, files=files.files | texts.keys(), texts={**files.texts, **texts})
+    draft = propose(there, Choices())
     assert (draft.recipe.notebook, draft.recipe.run) == ("work/train.ipynb", None)
     assert draft.install == "pip install -r requirements.txt nbclient ipykernel pandas pyarrow"
     (gap,) = draft.gaps
     assert gap.what.startswith("`work/train.ipynb` does not mention MLBOT_ARTIFACT")
     assert gap.hint == 'In Python: joblib.dump(model, os.environ["MLBOT_ARTIFACT"])'
-    chosen = propose(replace(files, files=files.files | texts.keys(), texts=texts), Choices(train="work/fit.ipynb"))
+    chosen = propose(there, Choices(train="work/fit.ipynb"))
     assert (chosen.recipe.notebook, chosen.asking) == ("work/fit.ipynb", None)
 
 

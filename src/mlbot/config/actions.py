@@ -22,6 +22,7 @@ _STANDARD = re.compile(
     r"ubuntu-(?:latest|[0-9]{2}\.[0-9]{2})(?:-arm)?|macos-(?:latest|[0-9]{2})|windows-(?:latest|[0-9]{4})"
 )
 """GitHub's own runners that every account has; called workflows of another owner reach these and no others."""
+_APPLE = re.compile(r"macos(?:-|$)", re.IGNORECASE)
 _FROM = re.compile(r"\$\{\{ *(secrets|vars)\.([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 
 # A secret becomes a variable of that name in its job: none that says how programs start, or what the job is.
@@ -265,6 +266,9 @@ class Actions(Section):
     runs_on: Annotated[tuple[str, ...], kinds.RUNS_ON] = ("ubuntu-latest",)
     """The runner of the bot's own jobs, as a label or a list of labels. A training's is its model's, a deployment's its
     environment's."""
+    isolation: Annotated[Literal["full", "reduced"], choice(("full", "reduced"))] = "full"
+    """What holds a model's file while the judge scores it: `full` is Linux's sandbox, and nothing is judged without.
+    `reduced` lets a judge on macOS do with limits of memory and time."""
     container: Annotated[Container | None, inside(Container)] = None
     """The image that trainings run in. Left out: none; they run on the machine."""
     token: Annotated[Token | None, inside(Token)] = None
@@ -297,6 +301,10 @@ class Actions(Section):
             yield Problem(f"callers beside {found[0]}", hint, ("form",))
         yield from _shared(context)
         yield from _speaking(context)
+        apple = next((each for each in context.made.get("runs_on", ()) if _APPLE.match(each)), None)
+        if apple and context.made.get("isolation") != "reduced":
+            hint = "write a Linux runner's label, or `isolation: reduced`: macOS has no sandbox to score models in"
+            yield Problem(quote(apple), hint, ("runs-on",))
 
     def needing(self) -> tuple[str, ...]:
         """The settings here that called workflows cannot have."""

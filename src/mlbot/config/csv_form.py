@@ -140,6 +140,9 @@ def form_of(head: bytes, given: Csv, *, whole: bool = True, columns: Sequence[st
     if (other := no_table(head)) is not None:
         raise other
     encoding = given.encoding or _encoding(head)
+    if _ONE_BYTE.match(encoding) and _is_utf8(head, whole=whole):
+        hint = f"Leave `encoding: {encoding}` out of `data.csv`; a file that is in it has to be saved as UTF-8 then."
+        raise UnclearError(f"its letters are UTF-8, and would be read as {encoding}", hint=hint)
     quote = given.quote or '"'
     mark = None if quote == "none" else quote
     text = _decoded(head, encoding, whole=whole)
@@ -207,6 +210,18 @@ def _likely(found: bytes) -> str:
     """The encoding that bytes which are no UTF-8 are probably in."""
     controls = {byte for byte in found if 0x80 <= byte <= 0x9F}
     return "latin-1" if not controls or controls & _NOT_CP1252 else "cp1252"
+
+
+_ONE_BYTE = re.compile("latin|iso-8859|cp125|windows-125|mac-roman|koi8")
+
+
+def _is_utf8(head: bytes, *, whole: bool) -> bool:
+    """Whether letters beyond ASCII are UTF-8 throughout, as text in an encoding of one byte hardly ever is."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError:
+        return False
+    return not head.isascii()
 
 
 def _encoding(head: bytes) -> str:

@@ -33,6 +33,7 @@ from mlbot.git.repository import Repository
 from mlbot.github.api import GitHub, job_times
 from mlbot.github.comments import unaltered
 from mlbot.github.job import Job, Runner, forget_tokens
+from mlbot.github.transport import UnavailableError
 from mlbot.judging.admission import Around, announce, triage
 from mlbot.ledger.entries import RequestEntry, folders_of
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
@@ -251,10 +252,17 @@ class CIRun:
         return any(each.after == subject.sha for each in self.pushes(subject.branch))
 
     def announced(self) -> tuple[Run, Sequence[Subject] | Ignore]:
-        """The run as it is now, and whose statuses go pending for it."""
+        """The run as it is now, and whose statuses end by an error for it.
+
+        Where GitHub does not say who has edited the bot's answers they are believed: an error harms nobody, and silence
+        would leave a success of the attempt before.
+        """
         run = self.github.run(self.attempt.run)
         pulls = self._pulls(run)
-        reruns = self._reruns_of(run, (), pulls)
+        try:
+            reruns = self._reruns_of(run, (), pulls)
+        except UnavailableError:
+            reruns = self._reruns_of(run, (), pulls, believed=True)
         found = announce(run, self.policy, Around(pulls=pulls, event_run=self.event_run, reruns=reruns))
         if isinstance(found, Ignore) or all(map(self._is_of_branch, found)):
             return run, found
@@ -302,7 +310,9 @@ class CIRun:
         counting = reruns.counting(run.this_attempt)
         return run if counting == run.this_attempt else self.github.run(run.id, counting.number)
 
-    def _reruns_of(self, run: Run, others: Sequence[Run], pulls: Sequence[PullRequest]) -> Reruns:
+    def _reruns_of(
+        self, run: Run, others: Sequence[Run], pulls: Sequence[PullRequest], *, believed: bool = False
+    ) -> Reruns:
         """What the bot recorded of the runs' later attempts; without any, no comment is read.
 
         Of every pull request that the runs may have been started for, closed ones too: an attempt that one of them was
@@ -318,14 +328,15 @@ class CIRun:
         numbers |= {number for each in again for number in self.github.pull_request_numbers(each)}
         known = (latest, *(each.this_attempt for each in again))
         if known not in self._reruns:
-            found = (Reruns.of_pull_request(self.records(number), number) for number in sorted(numbers))
+            found = (Reruns.of_pull_request(self.records(each, believed=believed), each) for each in sorted(numbers))
             self._reruns[known] = Reruns(
                 requests=tuple(request for each in found for request in each.requests),
                 waves=tuple(wave for each in again for wave in self.waves(each.id)),
             )
         return self._reruns[known]
 
-    def records(self, number: int) -> tuple[Recorded, ...]:
-        """What the bot recorded on a pull request, in answers that nobody else has edited."""
+    def records(self, number: int, *, believed: bool = False) -> tuple[Recorded, ...]:
+        """What the bot recorded on a pull request, in answers that nobody else has edited, or that are `believed`."""
         answers = [each for each in self.github.comments(number) if has_records(each)]
-        return recorded(unaltered(self.github, answers, self.options.bot), self.options.bot)
+        found = answers if believed else unaltered(self.github, answers, self.options.bot)
+        return recorded(found, self.options.bot)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from mlbot.commands.params_patch import edited, unified
 from mlbot.commands.retrain import MOST_ATTEMPTS
 from mlbot.config.cost import Cost
 from mlbot.config.params import load_params
-from mlbot.config.schema import Model, Waivers
+from mlbot.config.schema import Config, Model, Waivers
 from mlbot.config.yaml import decode, load
 from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, installed, require
 from mlbot.events.github import Attempt
@@ -687,6 +688,7 @@ def _judge(
     started = time.monotonic()
     assignment = assign(run, decision)
     planning = assignment.planning
+    _check_isolation(planning.configs.policy)
     with _model_judge(run, assignment, evaluated) as models:
         profiled = LedgerBranch.at(run.remote).branch.paths(*folders_of("profile")) if _is_push(decision) else None
         say = run.console.say
@@ -710,6 +712,12 @@ def _judge(
             (records / TRIAL_FILE).write_text(result.model_dump_json(), encoding="utf-8")
         request = _request(run, assignment, report, accepted)
     return report, request
+
+
+def _check_isolation(policy: Config | None) -> None:
+    """Where nothing but limits would hold a stranger's model, the guarded branch has to say that this will do."""
+    if sys.platform != "linux" and (policy is None or policy.actions.isolation == "full"):
+        raise NotEvaluatedError(sentence("workflows", "no-sandbox/what"), hint=sentence("workflows", "no-sandbox/hint"))
 
 
 def _cost(run: CIRun, assignment: Assignment) -> AttemptCost | None:

@@ -128,9 +128,11 @@ class Table:
 
     def odd_columns(self) -> Iterator[OddColumn]:
         """The columns of text that are numbers almost everywhere, each with a row and what is there instead."""
+        usual = self._usual_gaps() if self.mixed else ()
         for name in sorted(self.mixed):
             if (found := self.odd(name)) is not None:
-                yield OddColumn(name=name, row=found[0], value=found[1], gaps=self._gaps(name))
+                gaps = tuple(dict.fromkeys((*self._gaps(name), *usual)))
+                yield OddColumn(name=name, row=found[0], value=found[1], gaps=gaps)
 
     def odd(self, column: str) -> tuple[int, str] | None:
         """The first row, counted from 1, and value of a column of text that is no number, nor missing."""
@@ -154,6 +156,17 @@ class Table:
         far = (max(found[f"max:{name}"] or 0, -(found[f"min:{name}"] or 0)) for name in wide)
         inexact = {name for name, most in zip(wide, far, strict=True) if most > _LARGEST_EXACT} | self.long
         return found["len"] or 0, tuple(name for name in columns if name in inexact)
+
+    def _usual_gaps(self) -> tuple[str, ...]:
+        """The usual marks that columns of other types than text have: a list of one's own takes their place."""
+        if self.form is None or self.form.missing is not None:
+            return ()
+        raw = _Csv(content=self.content, form=self.form, types={}, where=self.where).scan(infer_schema=False)
+        named = zip(raw.collect_schema().names(), self.frame.collect_schema().dtypes(), strict=True)
+        others = raw.select(pl.col(name).str.strip_chars() for name, dtype in named if not is_text(dtype)).unpivot()
+        marks = pl.col("value").str.to_lowercase().is_in(list(MISSING - {""}))
+        found = others.filter(marks).select(pl.col("value").unique().sort())
+        return tuple(found.collect(engine="streaming").to_series())
 
     def _gaps(self, column: str) -> tuple[str, ...]:
         """What stands for a missing value if a column of text is one of numbers: named so far, and found."""
@@ -443,11 +456,11 @@ class _Csv:
 
     def read(self) -> tuple[pl.LazyFrame, dict[str, frozenset[str]]]:
         """The table, and what is odd about its columns, as `Table` names it."""
-        names = _names(self._scan(infer_schema=False).collect_schema().names(), self.where, self._bare)
+        names = _names(self.scan(infer_schema=False).collect_schema().names(), self.where, self._bare)
         absent = [name for name in self.types if name not in names.values()]
         raw = pl.Schema(dict.fromkeys(names, pl.String())) if self._as_written() else self._inferred(names)
         # A scan that infers would go through the whole file again for each query; this one has been told.
-        frame = self._scan(schema=raw).rename(dict(names))
+        frame = self.scan(schema=raw).rename(dict(names))
         texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String()]
         frame = frame.with_columns(self._stripped(texts)) if texts else frame
         empty = (pl.col(name) == "" if name in texts else pl.col(name).is_null() for name in names.values())
@@ -464,7 +477,8 @@ class _Csv:
         """Whether a value may be another one than polars takes it for, so that each is looked at as text."""
         return bool(self.form.missing) or self.form.decimal == ","
 
-    def _scan(self, **options: Any) -> pl.LazyFrame:
+    def scan(self, **options: Any) -> pl.LazyFrame:
+        """The file with its columns as polars calls them."""
         form = self.form
         return pl.scan_csv(
             self.content,
@@ -478,7 +492,7 @@ class _Csv:
     def _inferred(self, names: Mapping[str, str]) -> pl.Schema:
         given = {raw: pl.String() for raw, name in names.items() if name in self.types}
         # A first letter in row 101 must not break the file.
-        found = self._scan(infer_schema_length=None, schema_overrides=given).collect_schema()
+        found = self.scan(infer_schema_length=None, schema_overrides=given).collect_schema()
         # Integers beyond 64 bits are ids: as floats two of them would be one. For one `NaN` among them polars takes
         # shorter ones for floats too; as text they are looked at again.
         ids = [name for name, dtype in found.items() if dtype == pl.Int128()]
@@ -487,7 +501,7 @@ class _Csv:
 
     def _with_long(self, names: list[str]) -> list[str]:
         """Those of the columns with an integer that no float holds exactly."""
-        raw = self._scan(infer_schema=False).select(pl.col(names).str.strip_chars().str.contains(_INEXACT).any())
+        raw = self.scan(infer_schema=False).select(pl.col(names).str.strip_chars().str.contains(_INEXACT).any())
         found = raw.collect(engine="streaming").row(0, named=True) if names else {}
         return [name for name in names if found[name]]
 
@@ -545,7 +559,7 @@ class _Csv:
 
     def _has_dots(self, frame: pl.LazyFrame) -> bool:
         """Whether numbers that polars knows for such are written with dots; NaN makes floats of integers too."""
-        raw, known = self._scan(infer_schema=False), frame.collect_schema()
+        raw, known = self.scan(infer_schema=False), frame.collect_schema()
         names = [name for name in raw.collect_schema().names() if known.get(self._bare(name)) == pl.Float64()]
         dots = raw.select(pl.any_horizontal(pl.col(names).str.contains(".", literal=True)).any()) if names else None
         return dots is not None and bool(dots.collect(engine="streaming").item())

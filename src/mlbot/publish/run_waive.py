@@ -11,12 +11,14 @@ from mlbot.console import Console
 from mlbot.errors import Exit, RefusedError, UsageError, require
 from mlbot.git.command import git, try_git
 from mlbot.git.merge import three_commits
+from mlbot.github.api import GitHub
+from mlbot.github.job import locate
 from mlbot.judging.run_local import RunOptions, Work, judge_commits
 from mlbot.judging.waivers import Asked, bind
 from mlbot.ledger.entries import WaiverEntry
 from mlbot.lib.templates import sentence
 from mlbot.registry.run_repository import RepositoryContext
-from mlbot.verdict.decide import Evidence
+from mlbot.verdict.decide import Evidence, may_waive
 from mlbot.verdict.verdict import Commits, Verdict
 
 
@@ -69,6 +71,7 @@ def waive(
     require("judge", needed_for="Judging a model")
     context = RepositoryContext.of_laptop(directory, environment, console.say)
     context.update_checkout()
+    _check_right(context, environment)
     _check_person(context, commits := _commits(context, options.base))
     found = _Found()
     pushed = commits.head == context.tip
@@ -97,6 +100,23 @@ def _commits(context: RepositoryContext, base: str | None) -> Commits:
         before = repository.find(f"{context.tip}^")
         return Commits(head=context.tip, base=before, policy=context.tip, guarded=context.branch)
     return three_commits(repository, base)
+
+
+def _check_right(context: RepositoryContext, environment: Mapping[str, str]) -> None:
+    """Who is known to GitHub has to be one who may: a maintainer, or listed in the guarded branch's config."""
+    place = locate(environment, context.remote.url)
+    if place is None:
+        return
+    if place.token is None:
+        context.say(sentence("waive", "unasked"))
+        return
+    github = GitHub.connect(place.repository, place.token, api_url=place.api_url)
+    login, role = github.login, github.role(github.login)
+    if not may_waive(context.config.waivers, login, role, author=None):
+        raise RefusedError(
+            sentence("waive", "not-permitted/sentence", login=login, role=role),
+            hint=sentence("waive", "not-permitted/hint"),
+        )
 
 
 def _check_person(context: RepositoryContext, commits: Commits) -> None:

@@ -3,7 +3,7 @@
 import ast
 import posixpath
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlbot.errors import UsageError
@@ -249,6 +249,12 @@ def find_target(table: Table | None) -> str | None:
         return None
     folded = {column.strip().lower(): column for column in reversed(table.columns)}
     return next((folded[name] for name in _TARGETS if name in folded), table.columns[-1])
+
+
+def is_guess(target: str, texts: Iterable[str]) -> bool:
+    """Whether nothing but its place speaks for the column that was taken for the target: neither its name nor code."""
+    quoted = (f'"{target}"', f"'{target}'")
+    return target.strip().lower() not in _TARGETS and not any(each in text for text in texts for each in quoted)
 
 
 def find_task(values: Sequence[str]) -> Task | None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -265,9 +266,10 @@ def init(directory: Path, options: InitOptions, console: Console) -> Exit:
         files[_SKELETON] = scaffold.skeleton(draft, facts, _reading(root, draft.train, Csv(encoding=draft.encoding)))
     done |= {path: _write(root / path, text, options) for path, text in files.items()}
     # What is missing of a config that somebody has written since is what the check says, not what was missing once.
-    gaps = draft.gaps if done[CONFIG_FILE] is not Done.LEFT else ()
+    written = done[CONFIG_FILE] is not Done.LEFT
+    own = (*draft.gaps, *_encoding_gaps(root, draft), *_package_gaps(draft)) if written else ()
     notes = scaffold.dashboard_notes(public=options.public) if options.dashboard else ()
-    gaps = (*gaps, *_server_gaps(repository), *notes)
+    gaps = (*own, *_server_gaps(repository), *notes)
     problem = _problem(root)
     required = {entry: context_to_require(entry, order.guard, folder.path) for entry in order.guard}
     console.result(
@@ -308,6 +310,30 @@ def _server_gaps(repository: Repository) -> tuple[scaffold.Gap, ...]:
 
 _SKELETON = "train.py"
 _DECIMAL_COMMA = re.compile(r"-?[0-9]+,[0-9]{1,2}|-?[0-9]+,[0-9]{4,}")
+
+
+def _encoding_gaps(root: Path, draft: Draft) -> Iterator[scaffold.Gap]:
+    """Files that are not in the encoding which another one of them needs."""
+    for path in (draft.train, draft.holdout):
+        if not (draft.encoding and path and path.endswith(".csv") and (root / path).is_file()):
+            continue
+        with (root / path).open("rb") as file:
+            head, whole = read_head(file)
+        try:
+            form_of(head, Csv(encoding=draft.encoding), whole=whole)
+        except UsageError as error:
+            yield scaffold.Gap(what=f"{path} cannot be read: {error.what}", hint=error.hint)
+
+
+def _package_gaps(draft: Draft) -> Iterator[scaffold.Gap]:
+    """What the workflows install for the files that are written here, and this machine has to have, too."""
+    wanted = "" if draft.recipe.entrypoint else draft.more  # an entrypoint's are mlbot's own on a laptop
+    if lacking := " ".join(name for name in wanted.split() if find_spec(name) is None):
+        what = f"what is written here needs {lacking}, which mlbot's Python does not have"
+        hint = (
+            f"Where it is the one that you train with: pip install {lacking}. The workflows install it by themselves."
+        )
+        yield scaffold.Gap(what=what, hint=hint, blocks=False)
 
 
 def _here(directory: Path) -> Repository:

@@ -158,6 +158,7 @@ def propose(facts: Facts, choices: Choices) -> Draft:
         *(() if brought else _install_gaps(install, next((name for name in LOCKS if name in facts.files), None))),
         *_holdout_gaps(pair.holdout, holdout, pair.train, table),
         *_target_gaps(target, task, pair.holdout, table),
+        *(() if choices.target else _guess_gaps(target, table, facts.texts)),
         *_tracking_gaps(tables, (pair.train, pair.holdout)),
     )
     return Draft(
@@ -393,6 +394,13 @@ def _target_gaps(
         hint = "Correct `task`, or: mlbot init --task multiclass --force"
         return (Gap(what=f"whether {target!r} is binary is a guess: {where}", hint=hint, blocks=False),)
     return ()
+
+
+def _guess_gaps(target: str | None, table: detect.Table | None, texts: Mapping[str, str]) -> Iterator[Gap]:
+    if target and table and detect.is_guess(target, texts.values()):
+        hint = "Correct `target`, or: mlbot init --target COLUMN --force"
+        what = f"that {target!r} is the column to predict is a guess: it is the last one of {table.path}"
+        yield Gap(what=what, hint=hint, blocks=False)
 
 
 def dashboard_notes(*, public: bool) -> tuple[Gap, ...]:
