@@ -166,8 +166,8 @@ def waive(directory: Path, *, quiet: bool, as_json: bool, **asked: Any) -> Exit:
     """Let a gate that blocks pass, by a person's word and for this very content.
 
     What is checked out is judged first, as `mlbot run` does; then the ledger has who let what pass, and why. It is the
-    sister of `/waive`. Nobody answers for a change of their own, unless mlbot.yaml says `waivers: {author: true}`. With a
-    token for GitHub it is asked who you are: a maintainer, or one of `waivers.by`.
+    sister of `/waive`. Nobody answers for a change of their own, unless mlbot.yaml says `waivers: {author: true}`.
+    GitHub is asked who you are where there is a token for it: a maintainer, or one of `waivers.by`.
     """
     from mlbot.publish.run_waive import WaiveOptions
     from mlbot.publish.run_waive import waive as waive_gate
