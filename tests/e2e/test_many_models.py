@@ -1,5 +1,7 @@
 """Ten models with three seeds each: how many jobs a change of all takes before and after their durations are known."""
 
+from typing import Any
+
 import pytest
 from tests.e2e import user
 from tests.e2e.harness import Harness
@@ -22,7 +24,8 @@ def test_ten_models_take_fourteen_jobs_and_four_where_they_are_known_to_be_quick
     github: FakeGitHub, actions: Harness
 ) -> None:
     actions.deadline = 900.0
-    models = user.repository(github, **{"mlbot.yaml": CONFIG})
+    files: dict[str, Any] = {"mlbot.yaml": CONFIG}
+    models = user.repository(github, **files)
     sha = github.user("boss").push("main", tiny.params(offset=1))
     actions.run_until_idle()
     assert user.verdict(models, sha) == "success"
