@@ -9,14 +9,16 @@ by so many of their standard deviations, as do the log odds of a category; by it
 is drawn knows nothing of the rule; `mlbot.monitoring.day` makes figures of it and `mlbot.stats.drift` judges them.
 
 *False alarms*: years of daily looks at days that are alike, and the four weeks before them. *Delays*: one column
-changes on the 61st day; how many days until it is noticed, the day of the change being the first.
+changes on the 61st day; how many days until it is noticed, the day of the change being the first. *Outages*: years of
+how many ask, and the days until it is noticed that nobody does.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +29,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from mlbot.data.sketch import Column, SketchKind, Tally
+from mlbot.ledger.entries import DayEntry
 from mlbot.monitoring.day import Figure, Subject, figures_of
+from mlbot.monitoring.fold import outage_of, spans_of
 from mlbot.monitoring.health import Part
 from mlbot.stats.drift import Change, Figures, changes
 
@@ -37,6 +41,8 @@ NUMBER = Column(name="number", kind=SketchKind.NUMBER, edges=tuple(map(float, ra
 CATEGORY = Column(name="category", kind=SketchKind.CATEGORY, values=("a", "b", "c", "d", "e"))
 SHARES = np.array([0.5, 0.25, 0.1, 0.1, 0.05, 0.0])
 YEAR, LEARNED, CHANGED, AFTER = 365, 28, 60, 60
+FAMILY = 14 * 24 + 6 * 8  # the figures of twenty columns
+DAY_ONE = date(2025, 1, 6)
 EDGES = stats.norm.ppf(np.arange(1, BINS) / BINS)
 
 Array = npt.NDArray[np.float64]
@@ -77,9 +83,11 @@ WORLDS = (
     World(name="days resemble the one before, 64 columns", columns=64),
     World(name="weeks, and days that resemble the one before", weekly=0.15),
     World(name="a season of ± 0.25 sd, and days that resemble the one before", yearly=0.25),
-    World(name="a season of ± 0.5 sd, and days that resemble the one before", yearly=0.5, bound=False),
-    World(name="a season of ± 1 sd, and days that resemble the one before", yearly=1.0, bound=False),
-    World(name="days resemble the one before by 0.8", resembles=0.8, bound=False),
+    World(name="a season of ± 0.5 sd, and days that resemble the one before", yearly=0.5),
+    World(name="a season of ± 1 sd, and days that resemble the one before", yearly=1.0),
+    World(name="days resemble the one before by 0.8", resembles=0.8),
+    World(name="days resemble the one before by 0.95", resembles=0.95, bound=False),
+    World(name="a season of ± 1 sd, and days that resemble by 0.8", yearly=1.0, resembles=0.8, bound=False),
     World(name="days with outliers (Student's t, 3 df)", heavy=True, bound=False),
 )
 
@@ -130,50 +138,92 @@ def category(draw: np.random.Generator, path: Array, rows: int, planted: Planted
     return np.hstack([counts, np.zeros((len(path), 2))]).astype(float)
 
 
-def figures(draw: np.random.Generator, world: World, days: int, planted: Planted | None = None) -> Iterator[Figure]:
-    """The figures of all columns; the first one of its kind is the one that changes."""
-    kinds = [(number, NUMBER), (number, NUMBER), (category, CATEGORY)]
-    wanted = category if planted is not None and planted.shares else number
-    left = planted
-    for place in range(world.columns):
-        make, column = kinds[place % 3]
-        mine = left if make is wanted else None
-        left = None if mine is not None else left
-        own = SHARES if make is category else np.full(BINS, 1 / BINS)
-        tally = Tally(counts=tuple(map(int, own * ROWS)))
-        counts = make(draw, world.path(draw, days), world.rows, mine)
-        of = Subject(Part.FEATURE, "changed" if mine is not None else f"column {place}")
-        yield from figures_of(of, column, tally, counts)
+def column(draw: np.random.Generator, world: World, days: int, place: int, planted: Planted | None) -> list[Figure]:
+    """The figures of a column: every third one is of categories."""
+    of_numbers = place % 3 < 2
+    make, kind, own = (number, NUMBER, np.full(BINS, 1 / BINS)) if of_numbers else (category, CATEGORY, SHARES)
+    tally = Tally(counts=tuple(map(int, own * ROWS)))
+    counts = make(draw, world.path(draw, days), world.rows, planted)
+    return list(figures_of(Subject(Part.FEATURE, f"column {place}"), kind, tally, counts))
 
 
-def judged(made: list[Figure]) -> tuple[Change, ...]:
-    """What the rule says of them."""
+def judged(made: list[Figure], family: int = 0) -> tuple[Change, ...]:
+    """What the rule says of them, as of so many figures (0: these)."""
     return changes(
         Figures(
             values=np.stack([each.days for each in made], axis=1),
             noise=np.stack([each.noise for each in made], axis=1),
             floors=np.array([each.floor for each in made]),
             far=np.array([each.far for each in made]),
-        )
+            sudden=np.array([each.sudden for each in made]),
+        ),
+        family=family,
     )
 
 
 def alarms_of(world: World, seed: int) -> dict[str, int]:
     """A year: whether anything alarmed, and on how many occasions."""
     draw = np.random.default_rng([seed, WORLDS.index(world)])
-    found = judged(list(figures(draw, world, LEARNED + YEAR)))
+    found = judged(
+        [each for place in range(world.columns) for each in column(draw, world, LEARNED + YEAR, place, None)]
+    )
     starts = sorted({each.noticed for each in found})
     occasions = sum(1 for before, day in zip([-100, *starts], starts, strict=False) if day - before > 7)
     return {"alarmed": int(bool(found)), "occasions": occasions}
 
 
 def delay_of(planted: Planted, rows: int, seed: int) -> dict[str, int | None]:
-    """A change: after how many days it is noticed; None: not within `AFTER`."""
+    """A change in one of twenty columns: after how many days it is noticed; None: not within `AFTER`."""
     draw = np.random.default_rng([seed, PLANTED.index(planted), rows])
-    world = World(name="", rows=rows)
-    made = list(figures(draw, world, CHANGED + AFTER, planted))
-    own = [each for each in judged(made) if made[each.figure].of.column == "changed" and each.noticed >= CHANGED]
+    made = column(draw, World(name="", rows=rows), CHANGED + AFTER, 2 if planted.shares else 0, planted)
+    own = [each for each in judged(made, FAMILY) if each.noticed >= CHANGED]
     return {"delay": min((each.noticed - CHANGED + 1 for each in own), default=None)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """How many ask on a day, drawn as a negative binomial with the weekday's mean."""
+
+    name: str
+    week: tuple[float, ...]
+
+    def days(self, draw: np.random.Generator, number_of: int) -> list[DayEntry]:
+        """Entries of so many days."""
+        means = np.resize(self.week, number_of) * draw.gamma(20, 1 / 20, number_of)
+        return [
+            DayEntry.model_construct(
+                model="m",
+                environment="e",
+                version="1.0.0",
+                date=str(DAY_ONE + timedelta(place)),
+                requests=int(rows),
+                time="",
+            )
+            for place, rows in enumerate(draw.poisson(means))
+        ]
+
+
+TRAFFIC = (
+    Traffic(name="500", week=(500.0,) * 7),
+    Traffic(name="500, none on two days of the week", week=(500.0,) * 5 + (0.0,) * 2),
+    Traffic(name="30", week=(30.0,) * 7),
+    Traffic(name="5", week=(5.0,) * 7),
+    Traffic(name="1", week=(1.0,) * 7),
+)
+
+
+def silence_of(traffic: Traffic, seed: int) -> dict[str, int | None]:
+    """Whether the rule on outages alarms in a year of daily looks, and how soon once nobody asks any more."""
+    draw = np.random.default_rng([seed, TRAFFIC.index(traffic)])
+    days = traffic.days(draw, LEARNED + YEAR)
+    alarmed = any(outage_of(days[:end], spans_of(days[:end], [None] * end))[1] for end in range(LEARNED, len(days) + 1))
+    silent = [each.model_copy(update={"requests": 0}) for each in days[-AFTER:]]
+    until = days[:-AFTER]
+    ends = range(len(until) + 1, len(days) + 1)
+    every = [*until, *silent]
+    found = (end for end in ends if outage_of(every[:end], spans_of(every[:end], [None] * end))[1])
+    last = next(found, None)
+    return {"alarmed": int(alarmed), "delay": None if last is None else last - len(until)}
 
 
 def counted(call: Callable[[int], dict[str, Any]], number_of: int, jobs: int) -> list[dict[str, Any]]:
@@ -211,7 +261,14 @@ def main() -> int:
             days = [each["delay"] for each in found]
             delays.append({"change": planted.name, "requests": rows, "days": days})
             print(planted.name, rows, sorted(days, key=lambda day: day or 99), file=sys.stderr, flush=True)
-    RESULTS.write_text(f"{json.dumps({'alarms': alarms, 'delays': delays}, indent=1)}\n", encoding="utf-8")
+    outages = []
+    for traffic in TRAFFIC:
+        years = counted(partial(silence_of, traffic), asked.years, asked.jobs)
+        alarmed, days = sum(each["alarmed"] for each in years), [each["delay"] for each in years]
+        outages.append({"requests": traffic.name, "years": len(years), "alarmed": alarmed, "days": days})
+        print(outages[-1], file=sys.stderr, flush=True)
+    results = {"alarms": alarms, "delays": delays, "outages": outages}
+    RESULTS.write_text(f"{json.dumps(results, indent=1)}\n", encoding="utf-8")
     return 0
 
 

@@ -520,6 +520,16 @@ def _delays(_results: Results) -> str:
     return "\n".join(("| change | requests a day | half by day | nine of ten by day |", "|:--|--:|--:|--:|", *rows))
 
 
+def _outages(_results: Results) -> str:
+    rows = (
+        f"| {each['requests']} | {each['years']} | {Share(count=each['alarmed'], of=each['years'])} "
+        f"| {_day(each['days'], 0.5)} | {_day(each['days'], 0.9)} |"
+        for each in json.loads(MONITORING.read_text(encoding="utf-8"))["outages"]
+    )
+    head = "| requests a day | years | years with an alarm, in percent | half by day | nine of ten by day |"
+    return "\n".join((head, "|:--|--:|--:|--:|--:|", *rows))
+
+
 def _day(days: Sequence[int | None], share: float) -> str:
     """The day by which a share of changes was noticed."""
     found = sorted(each if each is not None else math.inf for each in days)
@@ -531,6 +541,7 @@ _PARTS: Mapping[str, Callable[[Results], str]] = MappingProxyType(
     {
         "alarms": _alarms,
         "delays": _delays,
+        "outages": _outages,
         "promises": _promises,
         "outcomes": _outcomes,
         "power": _powers,

@@ -43,7 +43,7 @@ def test_the_tables_are_those_that_were_counted() -> None:
 
 def test_a_drift_would_be_seen() -> None:
     assert rewritten(PAGE.replace("| yes |", "| no |"), RESULTS) == PAGE
-    assert len(re.findall("of the simulation -->", PAGE)) == 3 + 7 + 2
+    assert len(re.findall("of the simulation -->", PAGE)) == 3 + 7 + 3
 
 
 def test_every_promise_is_kept_but_those_that_the_page_names() -> None:

@@ -133,6 +133,17 @@ def test_what_was_not_looked_at_is_never_well() -> None:
     assert health(unlogged, 59).unlogged == ("age", "plan")
 
 
+def test_days_that_nobody_looked_at_are_named() -> None:
+    entries = Days().entries(60)
+    late = [each for each in entries if each.kind != "day" or each.date >= on(30)]
+    found = health(late, 59)
+    assert (health(entries, 59).first, found.first) == (None, on(30))
+    assert found.began is not None
+    said = health_text([found], Pen(color=False, width=300))
+    assert f"looked at from {on(30)} on: what changed before is not known" in said
+    assert f"mlbot monitor {MODEL} --since {found.began}" in said
+
+
 def test_a_day_counts_once() -> None:
     entries = Days().entries(40)
     twice = [*entries, day(on(39), requests=5), *entries]

@@ -248,7 +248,12 @@ def test_the_command_line(production: Production, capsys: pytest.CaptureFixture[
     assert entry.invoke([*verb[:1], "nobody", *verb[2:]]) == Exit.USAGE
     capsys.readouterr()
     assert entry.invoke([*verb, "--date", on(2)]) == Exit.NOT_EVALUATED
-    assert "could not be looked at" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "could not be looked at" in said.out
+    assert "not that of main" not in said.err
+    (production.path / "mlbot.yaml").write_text(CONFIG.replace("labels: ", "ignore: [age], labels: "))
+    entry.invoke([*verb, "--date", on(2)])
+    assert "The `monitor:` of churn in this folder is not that of main, which counts" in capsys.readouterr().err
 
 
 def test_a_dry_run_says_what_the_workflow_would_write(

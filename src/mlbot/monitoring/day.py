@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ _LEAST = {Code.SHARE: 0.02, Code.MISSING: 0.01, Code.UNSEEN: 0.01, Code.ERRORS: 
 """The least change of a share that matters, in shares."""
 _FAR = {Code.SHARE: 1.0, Code.MISSING: 0.3, Code.UNSEEN: 0.3, Code.ERRORS: 0.5}
 """Cohen's h from the reference that is too far whatever the days before were: 3 % to 52 %, 0 % to 2 %, 0 % to 6 %."""
+_RANGE = 0.3  # of a range of numbers: where they are, and how far apart, shows less
 VOLUME = float(np.log(1.5))
 """The least change of the number of requests that matters."""
 _OF_METRIC = 0.02  # the least change of a metric between 0 and 1 that matters; of any other this share of it
@@ -48,6 +49,7 @@ class Figure:
     noise: Floats  # (T,)
     floor: float
     far: float = float("inf")
+    sudden: float = 0.0
     at: float = 0.0  # what 0 is in the figure's own units: the reference's 2 asin sqrt(p), the judged metric
     unit: float = 1.0  # what 1 is in the figure's own units
 
@@ -192,7 +194,13 @@ def figures_of(of: Subject, column: Column, own: Tally, counts: Floats) -> Itera
     for place in range(width):
         code = Code.UNSEEN if place == last else Code.SHARE
         bin_ = of._replace(value=_named(column, place))
-        yield _share(code, bins[:, place], inside, (known[place], known.sum()), bin_)
+        found = _share(code, bins[:, place], inside, (known[place], known.sum()), bin_)
+        # A day far off empties a range and fills it: what two days show of numbers is where they are.
+        yield (
+            found
+            if column.kind is SketchKind.CATEGORY
+            else replace(found, floor=max(found.floor, _RANGE), sudden=found.far)
+        )
     if column.kind is not SketchKind.CATEGORY and width > 1:
         yield from _moments(bins, inside, known, of)
 
@@ -239,13 +247,15 @@ def _moments(bins: Floats, inside: Floats, known: Floats, of: Subject) -> Iterat
     ends = np.concatenate([[0.0], np.cumsum(share)])
     density = np.exp(-(special.ndtri(np.clip(ends, 0.0, 1.0)) ** 2) / 2) / np.sqrt(2 * np.pi)
     scores = np.divide(density[:-1] - density[1:], share, out=np.zeros_like(share), where=share > 0)
+    scores = scores - share @ scores
     shown = np.where(inside > 0, inside, np.nan)
-    for code, score in ((Code.LOCATION, scores), (Code.SPREAD, scores**2)):
+    where = bins @ scores / shown
+    apart = bins @ scores**2 / shown - where**2  # around the day's own middle: numbers that move are no farther apart
+    for code, days, score in ((Code.LOCATION, where, scores), (Code.SPREAD, apart, scores**2)):
         mean = share @ score
         deviation = np.sqrt(share @ (score - mean) ** 2)
         if deviation > _CONSTANT:
-            days = bins @ ((score - mean) / deviation) / shown
-            yield Figure(code=code, of=of, days=days, noise=1 / shown, floor=FLOOR)
+            yield Figure(code=code, of=of, days=(days - mean) / deviation, noise=1 / shown, floor=FLOOR)
 
 
 _CONSTANT = 1e-6

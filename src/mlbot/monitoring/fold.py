@@ -13,8 +13,8 @@ from mlbot.ledger.entries import Date, DayEntry, DeploymentEntry, Entry, Verdict
 from mlbot.ledger.queries import live_on, reference_of, release_of, verdicts
 from mlbot.lib.record import Name
 from mlbot.monitoring.day import VOLUME, Figure, Production
-from mlbot.monitoring.health import Code, Finding, Health, Part, State, Why
-from mlbot.stats.drift import BASE, FEWEST, WINDOWS, Change, Figures, changes
+from mlbot.monitoring.health import Code, Finding, Health, Part, State, Unsteady, Why
+from mlbot.stats.drift import BASE, FEWEST, WINDOWS, Change, Figures, changes, unsteady
 
 
 def version_on(entries: Iterable[Entry], model: Name, environment: Name, day: Date) -> DeploymentEntry | Why:
@@ -32,8 +32,11 @@ def version_on(entries: Iterable[Entry], model: Name, environment: Name, day: Da
     return last
 
 
-def _before(day: Date) -> Date:
-    return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+def _before(day: Date, days: int = 1) -> Date:
+    return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
+
+
+_WEEK = 7  # days without logs that are no more than a late begin
 
 
 def health_of(
@@ -47,13 +50,15 @@ def health_of(
         return found.model_copy(update={"why": live, "state": State.LEARNING})
     days, labels = days_of(known, live, day)
     found = found.model_copy(update={"version": live.version, "days": len(days)})
+    if days and (began := live.time[:10]) < _before(days[0].date, _WEEK):
+        found = found.model_copy(update={"began": began, "first": days[0].date})
     release = release_of(known, model, live.version)
     reference = reference_of(known, release) if release and release.digest == live.digest else None
     if release is None or reference is None:
         return found.model_copy(update={"why": Why.NO_REFERENCE})
     judged = _judged(verdicts(known), release.key, model)
     production = Production(sketch=reference.sketch, days=days, labels=labels, judged=judged, ignore=ignore)
-    return _health(found, production, _spans(days, labels))
+    return _health(found, production, spans_of(days, labels))
 
 
 def days_of(
@@ -90,7 +95,7 @@ class _Span(NamedTuple):
     labels: DayEntry | None
 
 
-def _spans(days: Sequence[DayEntry], labels: Sequence[DayEntry | None]) -> list[_Span]:
+def spans_of(days: Sequence[DayEntry], labels: Sequence[DayEntry | None]) -> list[_Span]:
     """The days, those with few requests put together until there are enough; without the last ones that are not yet."""
     found = list[_Span]()
     held: _Span | None = None
@@ -145,9 +150,10 @@ def _health(found: Health, production: Production, spans: Sequence[_Span]) -> He
     looked = days[-1].date == found.day
     known = replace(production, days=[each.entry for each in spans], labels=[each.labels for each in spans])
     figures = [each for each in known.figures() if np.isfinite(each.days).any()] if spans else []
-    every = _changes(figures, _week(spans))
+    table = _table(figures, _week(spans)) if figures else None
+    every = _changes(figures, table)
     on = [each for each in every if each.on(len(spans) - 1)]
-    outage, late = _outage(days, spans)
+    outage, late = outage_of(days, spans)
     changed = [_finding(each, figures[each.figure], spans) for each in on]
     if not any(each.code is Code.VOLUME for each in changed):
         changed += outage
@@ -158,6 +164,7 @@ def _health(found: Health, production: Production, spans: Sequence[_Span]) -> He
             "figures": len(figures),
             "unlogged": production.unlogged,
             "findings": tuple(findings),
+            "unsteady": _unsteady(table) if table and findings else (),
             "alarm_days": max(_in_a_row(every, spans), late),
         }
     )
@@ -181,19 +188,26 @@ def _week(spans: Sequence[_Span]) -> int:
     return ceil(7 / max(1.0, float(np.median([each.days for each in spans])))) if spans else 7
 
 
-def _changes(figures: Sequence[Figure], week: int) -> tuple[Change, ...]:
-    """What changed, of all figures together; a live metric only where it is worse."""
-    if not figures:
-        return ()
-    table = Figures(
+def _table(figures: Sequence[Figure], week: int) -> Figures:
+    return Figures(
         values=np.stack([each.days for each in figures], axis=1),
         noise=np.stack([each.noise for each in figures], axis=1),
         floors=np.array([each.floor for each in figures]),
         far=np.array([each.far for each in figures]),
+        sudden=np.array([each.sudden for each in figures]),
         week=week,
     )
-    found = changes(table)
+
+
+def _changes(figures: Sequence[Figure], table: Figures | None) -> tuple[Change, ...]:
+    """What changed, of all figures together; a live metric only where it is worse."""
+    found = changes(table) if table else ()
     return tuple(each for each in found if figures[each.figure].code is not Code.METRIC or each.effect > 0)
+
+
+def _unsteady(table: Figures) -> tuple[Unsteady, ...]:
+    both: tuple[Unsteady, ...] = ("alike", "far-off")
+    return tuple(name for name, found in zip(both, unsteady(table), strict=True) if found)
 
 
 def _in_a_row(found: Sequence[Change], spans: Sequence[_Span]) -> int:
@@ -211,7 +225,7 @@ def _usual(spans: Sequence[_Span]) -> int:
     return 2 * int(np.quantile([each.days for each in spans[-BASE:]], 0.9, method="higher"))
 
 
-def _outage(days: Sequence[DayEntry], spans: Sequence[_Span]) -> tuple[tuple[Finding, ...], int]:
+def outage_of(days: Sequence[DayEntry], spans: Sequence[_Span]) -> tuple[tuple[Finding, ...], int]:
     """Whether hardly anybody asks any more, and on how many days that was seen.
 
     Days with so few requests are not looked at until there are enough of them together, and that may be never: it takes

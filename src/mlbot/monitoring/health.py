@@ -71,6 +71,10 @@ class Finding(Record):
     against: Literal["before", "reference"]  # the weeks before, or what the model was judged on
 
 
+Unsteady = Literal["alike", "far-off"]
+"""Days that resemble each other beyond what the promised rate of alarms was simulated for; or one that was far off."""
+
+
 class Health(Record):
     """How a model in an environment does, as of a day that is over."""
 
@@ -88,6 +92,9 @@ class Health(Record):
     requests: Count | None = None  # of this day
     figures: Count = 0  # that are looked at, and share the rate of false alarms
     unlogged: tuple[str, ...] = ()  # features that no request has
+    unsteady: tuple[Unsteady, ...] = ()  # why its alarms may be more often wrong than promised
+    began: Date | None = None  # when the version went live, where its first days were not looked at
+    first: Date | None = None  # the first day that was
 
     def unknown(self, detail: str) -> "Health":
         """The same where the day could not be looked at."""

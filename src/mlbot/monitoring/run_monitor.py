@@ -3,12 +3,14 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from functools import cached_property
 from pathlib import Path
 
 from mlbot.config.monitor import Monitor, on_day
+from mlbot.config.run_check import load_config
 from mlbot.config.schema import Model
 from mlbot.console import Console
 from mlbot.data.sketch import Sketch
@@ -17,6 +19,7 @@ from mlbot.errors import Exit, MlbotError, NotEvaluatedError, UsageError, requir
 from mlbot.ledger.entries import Date, DayEntry, DeploymentEntry, Entry
 from mlbot.ledger.queries import reference_of, release_of
 from mlbot.lib.record import Name, Record
+from mlbot.lib.templates import sentence
 from mlbot.lib.terminal import Pen
 from mlbot.monitoring.fold import days_between, health_of, version_on
 from mlbot.monitoring.health import Health, State, Why
@@ -60,10 +63,20 @@ def monitor(
     """Look at the days that are over, and print how each model does. Raises `UsageError` for what is not watched."""
     require("judge", needed_for="Reading the logs of production")
     context = RepositoryContext.of_laptop(directory, environment, console.say)
+    _say_unmerged(context)
     found = watch(context, options)
     pen = Pen(console.color, console.width)
     console.result(found.model_dump_json(indent=2) if as_json else health_text(found.models, pen))
     return exit_of(found.models)
+
+
+def _say_unmerged(context: RepositoryContext) -> None:
+    """Say it where this folder's mlbot.yaml watches otherwise than the guarded branch's, which counts."""
+    with suppress(MlbotError, OSError):
+        known = {each.name: each.monitor for each in context.config.models}
+        here = load_config(context.repository.project).models
+        if names := [each.name for each in here if each.monitor and each.monitor != known.get(each.name)]:
+            context.say(sentence("monitoring", "unmerged", names=", ".join(names), branch=context.branch))
 
 
 def exit_of(models: Sequence[Health]) -> Exit:

@@ -26,6 +26,8 @@ def _model(health: Health, pen: Pen) -> Iterator[str]:
     yield pen.wrap(sentence("monitoring", "day", health=health))
     if health.why:
         yield pen.wrap(why_text(health))
+    if health.first:
+        yield pen.wrap(sentence("monitoring", "first", health=health))
     if health.unlogged:
         names = ", ".join(clean(each, 40) for each in health.unlogged[:_MOST])
         yield pen.wrap(sentence("monitoring", "unlogged", names=names))
@@ -47,6 +49,8 @@ def _findings(health: Health, pen: Pen) -> Iterator[str]:
     if len(health.findings) > _MOST:
         yield pen.paint(f"  {sentence('monitoring', 'more', number=len(health.findings) - _MOST)}", _DIM)
     yield ""
+    if health.unsteady:
+        yield pen.wrap(unsteady_text(health))
     yield pen.wrap(sentence("monitoring", "follow"))
 
 
@@ -68,6 +72,11 @@ def _row(finding: Finding) -> list[Cell]:
 def why_text(health: Health) -> str:
     """Why nothing can be told; empty where there is no reason. Escaped for a terminal alone."""
     return clean(sentence("monitoring", f"why/{health.why}", health=health), 600) if health.why else ""
+
+
+def unsteady_text(health: Health) -> str:
+    """Why its alarms may be wrong more often than promised; empty where nothing says so."""
+    return " ".join(sentence("monitoring", f"unsteady/{each}") for each in health.unsteady)
 
 
 def what_text(finding: Finding) -> str:
