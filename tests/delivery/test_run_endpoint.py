@@ -79,7 +79,7 @@ def samples(server: Server, asked: Golden, *outputs: dict[str, Any]) -> Any:
 
 def test_every_golden_request_is_answered_as_judged(server: Server) -> None:
     found = samples(server, golden())
-    assert (found.requests, found.equal, found.different, found.missing, found.unsaid) == (3, 3, 0, 0, 0)
+    assert (found.requests, found.equal, found.different, found.missing, found.inexpressible) == (3, 3, 0, 0, 0)
     assert found.as_judged
     assert (found.server, found.version, found.fault) == ("small 1.2.3", "1", None)
     assert 0 < found.p50_ms <= found.p95_ms
@@ -138,11 +138,11 @@ def test_a_matrix_is_asked_in_one_tensor(server: Server) -> None:
 def test_what_json_has_no_word_for_is_not_asked(server: Server) -> None:
     gaps = GoldenColumn(name="income", kind="float", values=(None, "Infinity", 1e300))
     found = samples(server, golden(columns=(COLUMNS[0], gaps, *COLUMNS[2:])))
-    assert (found.asked, found.unsaid, found.as_judged) == (0, 3, False)
-    assert found.fault.code is EndpointFault.UNSAID
+    assert (found.asked, found.inexpressible, found.as_judged) == (0, 3, False)
+    assert found.fault.code is EndpointFault.INEXPRESSIBLE
     one = GoldenColumn(name="income", kind="float", values=(0.5, None, -1.0))
     found = samples(server, golden(columns=(COLUMNS[0], one, *COLUMNS[2:])))
-    assert (found.asked, found.equal, found.unsaid, found.as_judged) == (2, 2, 1, True)
+    assert (found.asked, found.equal, found.inexpressible, found.as_judged) == (2, 2, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_types_that_the_values_are_not_of_are_other_inputs(server: Server, colum
         each | ({"datatype": datatype} if each["name"] == column else {}) for each in INPUTS
     ]
     found = samples(server, golden())
-    assert (found.unsaid, found.fault.code) == (0, EndpointFault.OTHER_INPUTS)
+    assert (found.inexpressible, found.fault.code) == (0, EndpointFault.OTHER_INPUTS)
     assert found.missing >= 2  # a float may be a whole number
 
 

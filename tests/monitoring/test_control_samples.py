@@ -53,9 +53,9 @@ def test_a_live_endpoint_that_answers_otherwise_alarms(world: World, server: Ser
     ("found", "shares"),
     [
         (ControlSamples(requests=50, equal=50), {}),
-        (ControlSamples(requests=50, equal=40, unsaid=10), {}),
-        (ControlSamples(requests=50, unsaid=50, fault=Fault(code=EndpointFault.UNSAID)), {}),
-        (ControlSamples(requests=50, equal=20, different=20, unsaid=10), {Code.CONTROL: 0.5}),
+        (ControlSamples(requests=50, equal=40, inexpressible=10), {}),
+        (ControlSamples(requests=50, inexpressible=50, fault=Fault(code=EndpointFault.INEXPRESSIBLE)), {}),
+        (ControlSamples(requests=50, equal=20, different=20, inexpressible=10), {Code.CONTROL: 0.5}),
         (ControlSamples(requests=50, missing=50, fault=Fault(code=EndpointFault.DENIED)), {Code.ABSENT: 1.0}),
         (ControlSamples(requests=50, equal=30, different=10, missing=10), {Code.CONTROL: 0.2, Code.ABSENT: 0.2}),
     ],

@@ -25,10 +25,10 @@ from mlbot.protocol.inference import (
     ControlSamples,
     EndpointFault,
     Fault,
+    InexpressibleError,
     OtherInputsError,
     Reply,
     TensorForm,
-    UnsaidError,
     predictions_of,
     request_body,
     samples_of,
@@ -154,7 +154,7 @@ class EndpointTest:
                 yield Reply(row=row, fault=Fault(code=EndpointFault.SLOW, detail=f"{self.endpoint.timeout_s:g}"))
                 return
             reply = _reply(server, golden, _body(columns, inputs, row), row)
-            unanswered = 0 if reply.fault is None or reply.fault.code is EndpointFault.UNSAID else unanswered + 1
+            unanswered = 0 if reply.fault is None or reply.fault.code is EndpointFault.INEXPRESSIBLE else unanswered + 1
             yield reply
             if unanswered >= _MOST_FAULTS:
                 return
@@ -164,7 +164,7 @@ class EndpointTest:
         if found.different:
             return self._failed(SmokeReason.ENDPOINT_DIFFERS, sentence("endpoint", "smoke/differs", it=found), found)
         if not found.as_judged:
-            case = "absent" if found.asked else "unsaid"
+            case = "absent" if found.asked else "inexpressible"
             words = sentence("endpoint", f"smoke/{case}", it=found, fault=found.why)
             slow = found.fault is not None and found.fault.code is EndpointFault.SLOW
             return self._failed(SmokeReason.ENDPOINT_SLOW if slow else SmokeReason.ENDPOINT_ABSENT, words, found)
@@ -212,8 +212,8 @@ def _columns(golden: Golden) -> tuple[GoldenColumn, ...]:
 def _body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], row: int) -> bytes | Fault:
     try:
         return request_body(columns, inputs, row)
-    except UnsaidError:
-        return Fault(code=EndpointFault.UNSAID)
+    except InexpressibleError:
+        return Fault(code=EndpointFault.INEXPRESSIBLE)
     except OtherInputsError:
         return Fault(code=EndpointFault.OTHER_INPUTS)
 

@@ -35,7 +35,7 @@ from mlbot.github.comments import unaltered
 from mlbot.github.job import Job, Runner, forget_tokens
 from mlbot.github.transport import UnavailableError
 from mlbot.judging.admission import Around, announce, triage
-from mlbot.ledger.entries import RequestEntry, folders_of
+from mlbot.ledger.entries import RequestEntry, folders_of, time_of
 from mlbot.lib.constants import ACTIONS_BOT, CONFIG_FILE, TRAIN_PATH
 from mlbot.lib.record import Sha
 from mlbot.protocol.answer import Recorded, Reruns, RetrainRequest, has_records, recorded
@@ -150,7 +150,7 @@ class CIRun:
                 self.console.say(f"GitHub does not say how long its jobs ran: {error.what}")
                 self._jobs[attempt] = ()
         # Of each pull request of a head anew: the judge's own job runs on from one to the next.
-        return runner_times(self._jobs[attempt], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return runner_times(self._jobs[attempt], time_of(datetime.now(UTC)))
 
     @property
     def url(self) -> str:

@@ -62,6 +62,7 @@ from mlbot.ledger.entries import (
     VerdictEntry,
     WaiverEntry,
     folders_of,
+    time_of,
 )
 from mlbot.ledger.queries import durations, verdicts
 from mlbot.lib.artifact import UnfitError
@@ -775,7 +776,7 @@ def _request(run: CIRun, assignment: Assignment, report: Report, accepted: Path)
             for model in report.models
             if (key := model.verdict.key) is not None and (seeds := model.verdict.seeds) is not None
         ),
-        time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        time=time_of(datetime.now(UTC)),
     )
 
 
@@ -1073,7 +1074,7 @@ def _waived(
     comments = with_edits(run.github, [each for each in comments if each.id in named])
     policy = assignment.planning.configs.policy
     speakers = _speakers(run, policy.waivers if policy else Waivers(), asked, subject)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = time_of(datetime.now(UTC))
     return resolve(asked, comments, verdict, evidence, speakers, now)
 
 

@@ -10,6 +10,7 @@ names the same file and adds nothing.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -43,6 +44,12 @@ class Origin(Record):
 
 Time = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
 """UTC, whole seconds: `2026-11-20T16:00:00Z`. For people; nothing is ordered by it."""
+
+
+def time_of(moment: datetime) -> Time:
+    """A moment as the ledger writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 Actor = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """Who did it: a login on GitHub, or on a laptop whom git says the user is. Escaped where it is shown."""

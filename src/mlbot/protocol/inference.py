@@ -43,7 +43,7 @@ class EndpointFault(StrEnum):
     OTHER_INPUTS = "other-inputs"
     OTHER_OUTPUTS = "other-outputs"
     OTHER_SHAPE = "other-shape"
-    UNSAID = "unsaid"  # JSON has no word for a value of it
+    INEXPRESSIBLE = "inexpressible"  # JSON has no word for a value of it
 
 
 class Fault(Record):
@@ -218,7 +218,7 @@ class ControlSamples(Record):
     equal: Count = 0
     different: Count = 0
     missing: Count = 0  # asked or to be asked, and no answer that counts
-    unsaid: Count = 0
+    inexpressible: Count = 0
     fault: Fault | None = None  # why the first missing one is
     max_difference: NonNegative | None = None
     tolerance: NonNegative = 0.0  # the least that was allowed
@@ -230,7 +230,7 @@ class ControlSamples(Record):
     @property
     def asked(self) -> int:
         """How many were asked, or should have been."""
-        return self.requests - self.unsaid
+        return self.requests - self.inexpressible
 
     @property
     def why(self) -> str:
@@ -251,7 +251,7 @@ _WHOLE |= {f"INT{bits}": (-1 << bits - 1, 1 << bits - 1) for bits in (8, 16, 32,
 _BY_KIND = {"float": "FP32", "integer": "INT64", "boolean": "BOOL", "text": "BYTES"}
 
 
-class UnsaidError(Exception):
+class InexpressibleError(Exception):
     """A value that the protocol's JSON has no word for."""
 
 
@@ -266,7 +266,7 @@ def request_body(columns: Sequence[GoldenColumn], inputs: Sequence[TensorForm], 
     that is no column. Without `inputs` (a server need not describe its model) a tensor a column, typed as the data is.
 
     Raises:
-        UnsaidError: the row has a number that is missing, infinite, or too large for the input.
+        InexpressibleError: the row has a number that is missing, infinite, or too large for the input.
         OtherInputsError: the server asks for something else.
     """
     tensors = _matrix(columns, inputs, row) if _is_matrix(columns, inputs) else _by_column(columns, inputs, row)
@@ -310,12 +310,12 @@ def _element(value: Value, datatype: str) -> bool | int | float | str:
         raise OtherInputsError
     number = INFINITE[value] if isinstance(value, str) else value
     if number is None or not math.isfinite(number):
-        raise UnsaidError
+        raise InexpressibleError
     if datatype == "BOOL" and isinstance(number, bool):
         return number
     if datatype in _LARGEST:
         if abs(number) > _LARGEST[datatype]:
-            raise UnsaidError
+            raise InexpressibleError
         return float(number)
     low, beyond = _WHOLE.get(datatype, (0, 0))
     if number == int(number) and low <= number < beyond:
@@ -408,8 +408,8 @@ def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "") ->
     A request that was asked several times is equal only where every reply was.
     """
     allowed = allowed_elsewhere(golden)
-    unsaid = {each.row for each in replies if each.fault and each.fault.code is EndpointFault.UNSAID}
-    faulty = {each.row: each.fault for each in reversed(replies) if each.fault and each.row not in unsaid}
+    inexpressible = {each.row for each in replies if each.fault and each.fault.code is EndpointFault.INEXPRESSIBLE}
+    faulty = {each.row: each.fault for each in reversed(replies) if each.fault and each.row not in inexpressible}
     answered = [each for each in replies if each.fault is None and each.row not in faulty]
     apart = dict.fromkeys((each.row for each in answered), 0.0)
     beyond: set[int] = set()
@@ -423,9 +423,9 @@ def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "") ->
         requests=golden.rows,
         equal=len(apart) - len(beyond),
         different=len(beyond),
-        missing=golden.rows - len(unsaid) - len(apart),
-        unsaid=len(unsaid),
-        fault=next(iter(reversed(faulty.values())), None) or _all_unsaid(golden, len(unsaid)),
+        missing=golden.rows - len(inexpressible) - len(apart),
+        inexpressible=len(inexpressible),
+        fault=next(iter(reversed(faulty.values())), None) or _none_expressible(golden, len(inexpressible)),
         max_difference=max(apart.values(), default=None),
         tolerance=min(allowed(judged) for row in golden.predictions for judged in row),
         p50_ms=_quantile(times, 0.5),
@@ -435,8 +435,8 @@ def samples_of(golden: Golden, replies: Sequence[Reply], *, server: str = "") ->
     )
 
 
-def _all_unsaid(golden: Golden, unsaid: int) -> Fault | None:
-    return Fault(code=EndpointFault.UNSAID) if unsaid == golden.rows else None
+def _none_expressible(golden: Golden, inexpressible: int) -> Fault | None:
+    return Fault(code=EndpointFault.INEXPRESSIBLE) if inexpressible == golden.rows else None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

@@ -33,7 +33,7 @@ from mlbot.judging.run_hosted import (
 from mlbot.judging.run_judge import JudgeResult
 from mlbot.judging.run_local import Outputs, RunOptions, Work, hand_out, judge_commits
 from mlbot.judging.trial import TrialResult, read_results, trials, with_result
-from mlbot.ledger.entries import CostEntry, Entry, LookEntry, Time, VerdictEntry
+from mlbot.ledger.entries import CostEntry, Entry, LookEntry, Time, VerdictEntry, time_of
 from mlbot.lib.artifact import MODEL_FILE
 from mlbot.lib.record import Digest, FileDigest, Sha, digest
 from mlbot.lib.templates import phrase
@@ -412,7 +412,7 @@ def _cost(found: Judged, decision: Judge, report: Report) -> tuple[CostEntry, ..
 
 
 def _now() -> Time:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_of(datetime.now(UTC))
 
 
 def _trial(run: CIRun, decision: Judge | FinishWithoutJudging, found: Judged | str) -> TrialResult:

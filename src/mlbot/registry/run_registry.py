@@ -18,7 +18,7 @@ from mlbot.git.ledger_restore import Clone, Restoration
 from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.git.tags import read_tags
-from mlbot.ledger.entries import BRANCH, Ledger, folders_of
+from mlbot.ledger.entries import BRANCH, Ledger, folders_of, time_of
 from mlbot.lib.record import Digest, Record, Sha
 from mlbot.lib.terminal import Pen
 from mlbot.lib.tree import is_url
@@ -315,7 +315,7 @@ def _moment(text: str) -> str:
     except ValueError:
         hint = "Write 2026-11-20, or 2026-11-20T16:30 for a minute of that day, in UTC."
         raise UsageError(f"{text[:40]!r} is no date", hint=hint) from None
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time_of(when)
 
 
 def _pen(asking: RegistryQuery) -> Pen:

@@ -18,7 +18,7 @@ from mlbot.git.merge import first_parents
 from mlbot.git.remote import Remote, failure
 from mlbot.git.repository import Repository
 from mlbot.git.tags import create_tag, push_tag, read_tags
-from mlbot.ledger.entries import Entry, Kind, Time
+from mlbot.ledger.entries import Entry, Kind, Time, time_of
 from mlbot.lib.constants import CONFIG_FILE
 from mlbot.lib.record import Digest, Sha
 from mlbot.lib.tree import TagRef, is_url
@@ -220,7 +220,7 @@ class RepositoryContext:
     @property
     def time(self) -> Time:
         """Now, as the ledger says it."""
-        return self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_of(self.now())
 
     @property
     def seconds(self) -> int:
