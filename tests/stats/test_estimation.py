@@ -46,7 +46,7 @@ MEANS = [
 
 
 @pytest.mark.parametrize(("metric", "task"), CASES)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.nightly) for each in (1, 2))])
 def test_values_are_those_of_scikit_learn(metric: str, task: Task, seed: int) -> None:
     y, predictions = sample(task, 157, models=2, seed=seed)
     found = estimate(metric, task, y, predictions)
@@ -62,18 +62,19 @@ def test_two_class_columns_give_what_one_column_gives(metric: str) -> None:
     assert found.values[0] == pytest.approx(reference(metric, Task.MULTICLASS, y, two), rel=1e-12)
 
 
-def _slopes(metric: str, task: Task, y: Array, prediction: Array, weights: Array | None = None) -> Array:
-    """How scikit-learn's weighted metric moves with each row's weight, n times: central differences, extrapolated."""
+def _along(direction: Array, metric: str, task: Task, y: Array, prediction: Array, weights: Array) -> float:
+    """How scikit-learn's metric moves with the rows' weights in a direction: central differences, extrapolated."""
 
-    def slope(row: int, step: float) -> float:
-        base = np.ones(len(y)) if weights is None else weights
-        moved = base.copy()
-        moved[row] = base[row] * (1 + step)
-        up = reference(metric, task, y, prediction, moved)
-        moved[row] = base[row] * (1 - step)
-        return (up - reference(metric, task, y, prediction, moved)) / (2 * step)
+    def slope(step: float) -> float:
+        up, down = (reference(metric, task, y, prediction, weights * (1 + way * direction)) for way in (step, -step))
+        return (up - down) / (2 * step)
 
-    return len(y) * np.array([(4 * slope(row, 0.02) - slope(row, 0.04)) / 3 for row in range(len(y))])
+    return (4 * slope(0.005) - slope(0.01)) / 3
+
+
+def _slopes(metric: str, task: Task, y: Array, prediction: Array, weights: Array) -> Array:
+    """The same with each row's own weight, n times."""
+    return len(y) * np.array([_along(row, metric, task, y, prediction, weights) for row in np.eye(len(y))])
 
 
 @pytest.mark.nightly  # with weights it is asked on every change, and equal weights are none
@@ -81,7 +82,7 @@ def _slopes(metric: str, task: Task, y: Array, prediction: Array, weights: Array
 def test_the_delta_method_is_the_infinitesimal_jackknife(metric: str, task: Task) -> None:
     """B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 6."""
     y, predictions = sample(task, 27, models=2)
-    columns = np.stack([_slopes(metric, task, y, prediction) for prediction in predictions])
+    columns = np.stack([_slopes(metric, task, y, prediction, np.ones(27)) for prediction in predictions])
     found = estimate(metric, task, y, predictions)
     np.testing.assert_allclose(found.covariance, np.cov(columns) / len(y), rtol=1e-7, atol=1e-12)
 
@@ -140,16 +141,33 @@ def test_equal_weights_are_none(metric: str, task: Task) -> None:
     assert weighed.df == pytest.approx(found.df)
 
 
-@pytest.mark.parametrize(("metric", "task"), [case for case in WEIGHED if case in DELTA])
+WEIGHED_DELTA = [case for case in WEIGHED if case in DELTA]
+
+
+@pytest.mark.parametrize(("metric", "task"), WEIGHED_DELTA)
+def test_a_weighted_influence_is_how_the_metric_moves(metric: str, task: Task) -> None:
+    """A wrong influence of any row shows in every direction but those of measure zero."""
+    (y, predictions), weights = sample(task, 12, models=2), _weights(12, seed=2)
+    found = estimate(metric, task, y, predictions, weights=weights)
+    direction = np.random.default_rng(5).uniform(-1, 1, 12)
+    moves = [_along(direction, metric, task, y, prediction, weights) for prediction in predictions]
+    assert found.influence is not None
+    np.testing.assert_allclose(found.influence @ direction / 12, moves, rtol=1e-6, atol=1e-12)
+    assert found.method is Method.DELTA
+
+
+@pytest.mark.parametrize(
+    ("metric", "task"),
+    [pytest.param(*case, marks=() if case in ONE_OF_A_KIND else pytest.mark.nightly) for case in WEIGHED_DELTA],
+)
 def test_a_weighted_influence_is_the_infinitesimal_jackknife_too(metric: str, task: Task) -> None:
-    y, predictions = sample(task, 12, models=2 if NIGHTLY or (metric, task) in ONE_OF_A_KIND else 1)
+    y, predictions = sample(task, 12, models=2)
     weights = _weights(12, seed=2)
     columns = np.stack([_slopes(metric, task, y, prediction, weights) for prediction in predictions])
     rows = effective(weights)
     found = estimate(metric, task, y, predictions, weights=weights)
     expected = (columns - columns.mean(axis=1, keepdims=True)) @ columns.T / 12**2 * rows / (rows - 1)
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-6, atol=1e-12)
-    assert found.method is Method.DELTA
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "roc_auc_ovr", "roc_auc_ovo_weighted", "roc_auc_ovr_weighted"])
