@@ -48,8 +48,10 @@ def array(params, seed):
     table = read("data/train.csv")
     return LogisticRegression().fit(table.select("age", "hours").to_numpy(), table["income"])
 
+"""
+WRONG = """
 def nothing(params, seed):
-    return None
+    print(__file__)
 
 def broken(params, seed):
     raise ValueError("no such luck")
@@ -69,11 +71,12 @@ def folder(tmp_path: Path) -> Path:
     (path / "data" / "train.csv").write_text(CSV)
     (path / "income").mkdir()
     (path / "income" / "train.py").write_text(TRAIN)
+    (path / "income" / "wrong.py").write_text(WRONG)
     return path
 
 
 def _train(folder: Path, function: str, data: Data = DATA, **changes: Any) -> Training | TrainingFailure:
-    of = model(entrypoint=f"income.train:{function}", data=data)
+    of = model(entrypoint=f"income.{function}", data=data)
     return train(request(folder, of=of, params={"model.C": 0.5}, **changes), progress=lambda _: None)
 
 
@@ -87,7 +90,7 @@ def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, t
     # The checkout's own modules must not stand in for those that mlbot imports before it calls the function.
     for name in ("json", "mlbot"):
         (folder / f"{name}.py").write_text("raise RuntimeError('the wrong module')")
-    result = _train(folder, "train", seed=5, log=tmp_path / "log.txt")
+    result = _train(folder, "train:train", seed=5, log=tmp_path / "log.txt")
     assert isinstance(result, Training)
     assert result.parity is not None
     assert (result.parity.rows, result.parity.label_disagreements) == (400, 0)
@@ -103,9 +106,9 @@ def test_the_users_function_is_called_and_its_estimator_exported(folder: Path, t
 @pytest.mark.parametrize(
     ("function", "data", "names"),
     [
-        ("array", DATA.model_copy(update={"features": ("age", "hours")}), ["age", "hours"]),
-        pytest.param("array", DATA.model_copy(update={"drop": ("id", "city")}), ["age", "hours"], marks=NIGHTLY),
-        ("with_rows", DATA.model_copy(update={"train": None}), None),
+        ("train:array", DATA.model_copy(update={"features": ("age", "hours")}), ["age", "hours"]),
+        pytest.param("train:array", DATA.model_copy(update={"drop": ("id", "city")}), ["age", "hours"], marks=NIGHTLY),
+        ("train:with_rows", DATA.model_copy(update={"train": None}), None),
     ],
 )
 def test_an_estimator_of_an_array(
@@ -126,31 +129,33 @@ def test_an_estimator_of_an_array(
 @pytest.mark.parametrize(
     ("function", "data", "words"),
     [
-        ("nothing", DATA, "returned NoneType"),
-        ("broken", DATA, "ValueError: no such luck"),
-        ("absent", DATA, "has no function 'absent'"),
-        pytest.param("array", DATA, "array of 2 numeric columns", marks=NIGHTLY),
-        pytest.param("train", DATA.model_copy(update={"train": None}), "names no training data", marks=NIGHTLY),
+        ("wrong:nothing", DATA, "returned NoneType"),
+        ("wrong:broken", DATA, "ValueError: no such luck"),
+        ("wrong:absent", DATA, "has no function 'absent'"),
+        pytest.param("train:array", DATA, "array of 2 numeric columns", marks=NIGHTLY),
+        pytest.param("train:train", DATA.model_copy(update={"train": None}), "names no training data", marks=NIGHTLY),
     ],
 )
 def test_what_goes_wrong_is_at_the_end_of_the_log(folder: Path, function: str, data: Data, words: str) -> None:
     result = _failed(folder, function, data)
     assert result.exit_code == 1
     assert any(words in line for line in result.log_tail[-3:])
-    assert (words in result.message) is (function != "broken")
+    assert (words in result.message) is (function != "wrong:broken")
 
 
 def test_what_is_no_function_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(ExportError, match="has no function 'not_a_function'"):
-        find("income.train:not_a_function", str(folder))
+        find("income.wrong:not_a_function", str(folder))
 
 
 def test_a_package_in_src_is_found(tmp_path: Path, folder: Path) -> None:
     (folder / "src").mkdir()
     (folder / "income").rename(folder / "src" / "income")
-    assert isinstance(_train(folder, "train", log=tmp_path / "log.txt"), Training)
-    assert f"{folder}/src/income/train.py" in (tmp_path / "log.txt").read_text()
+    result = _train(folder, "wrong:nothing", log=tmp_path / "log.txt")
+    assert isinstance(result, TrainingFailure)
+    assert "returned NoneType" in result.message  # so it was called
+    assert f"{folder}/src/income/wrong.py" in (tmp_path / "log.txt").read_text()
 
 
 TABLES = (
@@ -242,7 +247,7 @@ def test_a_missing_converter_is_named_with_what_to_install_before_anything_is_tr
 ) -> None:
     python_of(tmp_path, monkeypatch, "-S")  # nothing that is installed
     (folder / "income" / "train.py").write_text("open('ran', 'w')\n")
-    result = _failed(folder, "train")
+    result = _failed(folder, "train:train")
     assert "has no skl2onnx, which makes the ONNX file of an entrypoint" in result.message
     assert "pip install skl2onnx onnxruntime 'protobuf<7'" in result.message
     assert not (folder / "ran").exists()
@@ -250,12 +255,12 @@ def test_a_missing_converter_is_named_with_what_to_install_before_anything_is_tr
 
 def test_a_training_needs_a_python_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert "there is no Python on the PATH to train with" in _failed(folder, "train").message
+    assert "there is no Python on the PATH to train with" in _failed(folder, "train:train").message
 
 
 def test_a_python_that_is_too_old_is_refused(folder: Path) -> None:
     old = ENVIRONMENT.model_copy(update={"python": "3.8.18"})
-    result = _train(folder, "train", environment=old)
+    result = _train(folder, "train:train", environment=old)
     assert isinstance(result, TrainingFailure)
     assert result.message == "the training's Python is 3.8.18, and an entrypoint needs 3.9 or newer"
 
@@ -287,7 +292,7 @@ def test_a_training_cannot_put_words_on_several_lines_into_its_failure(folder: P
         "    open(spec['problem'], 'w').write('a\\n\\x1b[31m##[error]' + 'b' * 100_000)\n"
         "    raise SystemExit(1)\n"
     )
-    message = _failed(folder, "train").message
+    message = _failed(folder, "train:train").message
     assert message.startswith("a## [error]bbb")
     assert len(message) <= MESSAGE
     assert message.isprintable()
