@@ -15,6 +15,7 @@ from mlbot.config.schema import Config, Model
 from mlbot.config.train import SeedRange
 from mlbot.errors import UsageError
 from mlbot.gates.metric import Task
+from mlbot.gates.outcome import Outcome
 from mlbot.lib.record import digest
 from mlbot.lib.tree import SUBMODULE, SYMLINK, Tree
 from mlbot.plan.content_key import COLUMNS, LOCKS, Inputs, Side
@@ -318,6 +319,33 @@ def test_what_the_ledger_knows_of_seeds_decides_how_many_are_trained_where_no_co
     assert (plan.models[0].design.looks, plan.models[0].seeds) == (looks, looks[0])
     own = [each.model_copy(update={"key": plan.models[0].base_key}) for each in past]  # its own seeds are no history
     assert plan.with_history(own).models[0].seeds == 3
+
+
+HEAD, RULES = COMMITS.head, ledger_samples.digest(8)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (None, StaleCode.CODE),
+        ({"commit": HEAD}, None),
+        ({"commit": HEAD, "outcome": Outcome.FAIL}, StaleCode.CODE),  # who runs it again asks for another one
+        ({"outcome": Outcome.FAIL, "files": ()}, None),
+        ({"outcome": Outcome.ERROR}, StaleCode.CODE),
+        ({}, StaleCode.BACK),
+        ({"commit": HEAD, "policy": ledger_samples.digest(9)}, StaleCode.POLICY),
+    ],
+)
+def test_the_guarded_branch_judges_what_no_verdict_settles(
+    verdict: dict[str, Any] | None, code: StaleCode | None
+) -> None:
+    plan = plan_models(COMMITS, side(FILES | {"train.py": "2"}), side())
+    (planned,) = plan.models
+    at = planned.name, planned.key
+    entry = None if verdict is None else ledger_samples.entry().model_copy(update={"policy": RULES} | verdict)
+    (found,) = plan.unjudged({at: entry} if entry else {}, {planned.name: RULES}).models
+    assert found.stale is (code is not None)
+    assert [reason.code for reason in found.reasons] == [code] * found.stale
 
 
 @pytest.mark.parametrize(("same", "seeds"), [("key", 1), ("recipe", 1), (None, 2)])
