@@ -101,7 +101,8 @@ def test_a_change_is_ones_own_under_any_name(lost: Sandbox, author: str, message
 def test_a_model_that_is_gone_may_be_answered_for_here_too(lost: Sandbox) -> None:
     text = (lost.path / "mlbot.yaml").read_text()
     lost.git("reset", "--quiet", "--hard", "main")
-    lost.commit({"mlbot.yaml": text.replace("  tiny:", "  other:")})
+    other = text.replace("  tiny:", "  other:").replace("python train.py", "python ./train.py")
+    lost.commit({"mlbot.yaml": other})
     lost.git("commit", "--quiet", "--amend", "--no-edit", "--author", "Bob <bob@example.com>")
     with pytest.raises(RefusedError, match="what can be waived is deleted"):
         say(lost, "tiny:roc_auc")
