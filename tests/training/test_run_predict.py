@@ -12,15 +12,18 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 from tests.support import git_samples
 from tests.support.git_samples import Sandbox
+from tests.support.tiers import NIGHTLY
 
 from mlbot.config.run_check import Folder, read
 from mlbot.config.schema import Smoke
 from mlbot.gates.outcome import Outcome, Reason
 from mlbot.git.repository import Repository
 from mlbot.judging.run_judge import JudgeRequest, JudgeResult, Rule, judge
+from mlbot.ml import predictor
 from mlbot.ml.golden import make_golden, smoke
 from mlbot.ml.holdout import HoldoutData, open_holdout
 from mlbot.ml.isolation import Isolation, Rung, isolation_of
+from mlbot.ml.predictor import Artifact
 from mlbot.ml.scoring import Scored
 from mlbot.protocol.golden import Golden, SmokeReason, canonical
 from mlbot.training import run_predict
@@ -68,6 +71,26 @@ def repository(tmp_path: Path) -> Sandbox:
 
 
 @pytest.fixture
+def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that another test asked about the same rows is not asked again; at night it is."""
+    ask = predictor.predict_many
+
+    def many(artifacts: Sequence[Artifact], *rest: Any, shipped: Sequence[int], **more: Any) -> list[Scored | Problem]:
+        found = []
+        for at, artifact in enumerate(artifacts):
+            key = artifact.path.read_text(), at in shipped
+            if NIGHTLY or key not in ANSWERS:
+                (ANSWERS[key],) = ask([artifact], *rest, shipped=[0] if at in shipped else [], **more)
+            found.append(ANSWERS[key])
+        return found
+
+    monkeypatch.setattr(predictor, "predict_many", many)
+
+
+ANSWERS: dict[tuple[str, bool], Scored | Problem] = {}
+
+
+@pytest.fixture
 def jail() -> None:
     """A jail that a judge takes: root has none where neither bubblewrap is nor another user gets to the interpreter."""
     found = isolation_of(judge=True)
@@ -107,6 +130,7 @@ def chances(weights: dict[str, float]) -> np.ndarray:
     return found
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_figures_are_those_of_scikit_learn_and_a_good_change_passes(repository: Sandbox) -> None:
     result = judged(repository, [GOOD, GOOD], [GOOD, GOOD])
     assert outcome(result) is Outcome.PASS
@@ -119,10 +143,12 @@ def test_figures_are_those_of_scikit_learn_and_a_good_change_passes(repository: 
     assert result.evidence.candidate[1].asked.calls == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_a_worse_model_fails(repository: Sandbox) -> None:
     assert outcome(judged(repository, [WORSE, WORSE], [GOOD, GOOD])) is Outcome.FAIL
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_a_model_that_cannot_be_asked_is_an_error_with_what_the_command_says(repository: Sandbox) -> None:
     result = judged(repository, [{"z": 1}], [GOOD])
     assert outcome(result) is Outcome.ERROR
