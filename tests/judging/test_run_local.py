@@ -143,7 +143,7 @@ def test_a_holdout_that_cannot_judge(repository: Sandbox, holdout: str, reason: 
     repository.git("checkout", "--quiet", "main")
     repository.commit({"data/holdout.csv": holdout})
     repository.git("checkout", "--quiet", "-b", "later")
-    repository.commit(tiny.params(offset=5))
+    repository.commit(tiny.params(offset=1000))
     code, report = run(repository)
     assert code == Exit.NOT_EVALUATED
     assert report["verdict"]["models"][0]["reason"] == reason
@@ -264,7 +264,7 @@ def test_a_wrong_config_exits_with_2_and_says_where(repository: Sandbox, text: s
 
 
 def test_reports_are_written_where_asked(repository: Sandbox) -> None:
-    repository.commit(tiny.params(offset=9))
+    repository.commit(tiny.params(offset=1000))
     done = mlbot(repository, "run", "--quiet", "--html", "r.html", "--markdown", "r.md")
     assert (done.returncode, done.stderr) == (Exit.OK, "")
     assert "roc_auc" in (repository.path / "r.html").read_text()
@@ -469,7 +469,7 @@ def test_a_file_that_changed_after_its_training_is_not_judged(
         return judge(request, *rest, **more)
 
     monkeypatch.setattr(run_judge, "judge", late)
-    repository.commit(tiny.params(offset=2000))
+    repository.commit(tiny.params(offset=1000))
     code, report = run(repository)
     assert (code, report["verdict"]["outcome"], report["verdict"]["reason"]) == (
         Exit.NOT_EVALUATED,

@@ -1,7 +1,6 @@
 """Fixtures that the tests of several rooms share: trained models, released versions, pull requests."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.support.commenting import Thread
 from tests.support.git_samples import Sandbox
 from tests.support.once import once
 from tests.support.releases import World
+from tests.support.typed import typed
 
 from mlbot.delivery.run_release import ReleaseRequest, release
 
@@ -33,14 +33,14 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny repository in which `mlbot run` has trained what main has, for tests to copy."""
+    """The tiny repository in which `mlbot run` has trained what main has and `offset=1000`, for tests to copy."""
 
     def make(folder: Path) -> None:
         sandbox = tiny.repository(folder / "repository")
         sandbox.commit(tiny.params(offset=1000))
-        command = [sys.executable, "-m", "mlbot", "run", "--quiet"]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(command, cwd=sandbox.path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+            typed("mlbot run --quiet", sandbox.path).check_returncode()
         sandbox.git("reset", "--quiet", "--hard", "main")
 
     return once(tmp_path_factory, "baseline", make) / "repository"
