@@ -73,6 +73,7 @@ def test_the_json_of_a_config_is_that_of_the_landed_version(file: str) -> None:
     assert not any(each.pop(name) for each in facts["environments"] for name in ("endpoint", "shadow"))
     for model in facts["models"]:
         assert model.pop("anchor") is True
+        assert model.pop("was") is None
         assert model.pop("monitor") is None
         assert model["data"].pop("types") == []  # settings of a later version, which are left out
         assert not any(model["data"].pop("csv").values())

@@ -428,6 +428,7 @@ def test_its_defaults_are_valid_and_change_nothing() -> None:
         "most": 10_000,  # of the last section that has it, as the next
         "timeout": "2m",
         "runs-on": "ubuntu-latest",
+        "isolation": "full",
         "direction": "higher",
         "format": "rows",
         "repeats": 1,

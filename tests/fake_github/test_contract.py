@@ -95,5 +95,5 @@ def test_formats_count(form: str, good: str, bad: str) -> None:
 
 def test_the_descriptions_are_the_ones_named() -> None:
     assert openapi().content["info"]["version"] == "23.0.2"
-    assert len(contract.operations()) == 141
+    assert len(contract.operations()) == 142
     assert "workflow_run$completed" in webhooks().content["definitions"]

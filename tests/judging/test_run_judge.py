@@ -162,6 +162,10 @@ def test_a_known_model_is_judged_by_the_guarded_branchs_gates(sandbox: Sandbox, 
     assert [gate.limit for gate in rule.model.gates if gate.name == "roc_auc.min"] == [0.75]
 
 
+# Other content than `tiny` has, which would be that model with a new name.
+STRANGE = tiny.CONFIG.replace("  tiny:", "  strange:").replace("python train.py", "python -u train.py")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason", "cause"),
     [
@@ -183,7 +187,7 @@ def test_a_known_model_is_judged_by_the_guarded_branchs_gates(sandbox: Sandbox, 
 def test_of_a_new_model_no_code_runs_and_nothing_is_fetched(
     old: str, new: str, reason: Reason, cause: str, sandbox: Sandbox, checkouts: ExitStack
 ) -> None:
-    config = tiny.CONFIG.replace("  tiny:", "  strange:").replace(old, new, 1)
+    config = STRANGE.replace(old, new, 1)
     rule = strangers_rules(sandbox, config, checkouts).of("strange")
     assert rule.provisional
     assert rule.problem is not None
@@ -192,7 +196,7 @@ def test_of_a_new_model_no_code_runs_and_nothing_is_fetched(
 
 
 def test_of_a_new_model_the_holdout_alone_is_taken_from_head(sandbox: Sandbox, checkouts: ExitStack) -> None:
-    rule = strangers_rules(sandbox, tiny.CONFIG.replace("  tiny:", "  strange:"), checkouts).of("strange")
+    rule = strangers_rules(sandbox, STRANGE, checkouts).of("strange")
     assert (rule.provisional, rule.problem) == (True, None)
     assert [each.relative_to(rule.folder) for each in rule.folder.rglob("*.*")] == [Path("data/holdout.csv")]
 

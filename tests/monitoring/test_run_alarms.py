@@ -235,7 +235,7 @@ def test_a_persons_commits_on_the_branch_stay(github: FakeGitHub, tmp_path: Path
         ("echo b >> data/train.csv; git -c user.name=x -c user.email=x@x commit -qam x", "made a commit"),
         ("git checkout -q --orphan other; git -c user.name=x -c user.email=x@x commit -qm x", "made a commit"),
         ("true", "found no newer data"),
-        ("echo 'data/train.csv filter=lfs' > .git/info/attributes; echo b >> data/train.csv", "Git LFS"),
+        ("mkdir -p .git/info; echo '*.csv filter=lfs' > .git/info/attributes; echo b >> data/train.csv", "Git LFS"),
         (
             "env | cut -d= -f1 | grep -E '^(GITHUB|ACTIONS)_' && exit 1; echo b >> data/train.csv",
             "open the pull",

@@ -289,19 +289,16 @@ def test_a_publisher_that_runs_again_alone_takes_the_judge_of_the_attempt_before
     assert change.status[0] == "success"
 
 
-@pytest.mark.parametrize("again", [True, False])
 @pytest.mark.parametrize(("judge", "stays"), [(hosted.JUDGE_RUN + 1, True), (hosted.JUDGE_RUN - 1, False)])
-def test_a_publisher_leaves_the_verdict_of_a_judge_that_began_later(
-    change: Stage, good: Path, judge: int, *, stays: bool, again: bool
+def test_a_publisher_that_runs_again_alone_leaves_a_later_judges_verdict(
+    change: Stage, good: Path, judge: int, *, stays: bool
 ) -> None:
-    """Whether it runs again alone, or its judge was the slower of two side by side."""
     of_pull_request(change, good)
     assert change.publish("--judge", "1") == Exit.OK
     latest = change.models.statuses[-1]
     later = (latest.target_url or "").replace(f"/runs/{hosted.JUDGE_RUN}", f"/runs/{judge}")
     change.models.statuses.append(replace(latest, id=latest.id + 1, state="failure", target_url=later))
-    if again:
-        change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
+    change.monkeypatch.setattr("tests.support.hosted.JUDGE_ATTEMPT", 2)
     assert change.publish("--judge", "1") == Exit.OK
     assert change.status[0] == ("failure" if stays else "success")
 

@@ -163,7 +163,10 @@ class Table:
             return ()
         raw = _Csv(content=self.content, form=self.form, types={}, where=self.where).scan(infer_schema=False)
         named = zip(raw.collect_schema().names(), self.frame.collect_schema().dtypes(), strict=True)
-        others = raw.select(pl.col(name).str.strip_chars() for name, dtype in named if not is_text(dtype)).unpivot()
+        columns = [pl.col(name).str.strip_chars() for name, dtype in named if not is_text(dtype)]
+        if not columns:
+            return ()
+        others = raw.select(columns).unpivot()
         marks = pl.col("value").str.to_lowercase().is_in(list(MISSING - {""}))
         found = others.filter(marks).select(pl.col("value").unique().sort())
         return tuple(found.collect(engine="streaming").to_series())

@@ -249,7 +249,8 @@ def publish_run(run: CIRun, options: PublishOptions) -> Exit:
     except MlbotError as error:
         found, why = (), f"{error.what}."
     found = found or [(each, why) for each in run.decide()]
-    found = [(decision, each) for decision, each in found if not _has_newer_verdict(run, decision)]
+    if options.judge < run.job.run.number:  # it runs again alone, with what the judge found in an attempt before
+        found = [(decision, each) for decision, each in found if not _has_newer_verdict(run, decision)]
     operations = [
         _operations(run, decision, each, options, alone=len(found) == 1)
         for decision, each in found
