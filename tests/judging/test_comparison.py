@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +23,7 @@ from mlbot.events.github import Attempt, Pushed
 from mlbot.gates.outcome import Outcome
 from mlbot.git.ledger import COPY, LedgerBranch
 from mlbot.git.merge import ConflictError, branch_commits
+from mlbot.git.remote import Remote
 from mlbot.git.repository import Repository
 from mlbot.github.job import Job, Runner
 from mlbot.judging.run_ci import CIOptions, CIRun
@@ -538,6 +540,27 @@ def test_a_branch_that_was_rewritten_goes_on_from_what_github_says_was_its_tip(p
     assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
     project.push(params(81))
     assert project.judged() is Outcome.PASS
+
+
+def test_a_fault_of_the_network_is_no_tip_that_is_lost(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A better model was pushed over, and its commit cannot be fetched: not compared with an older one instead."""
+    project.push(params(95))
+    project.judged()
+    project.author.git("reset", "--quiet", "--hard", "HEAD~1")
+    tip, gone = project.push(params(82)), "e" * 40
+    moves = (Pushed(before=gone, after=tip), *project.judge.pushes("main")[1:])
+    project.judge._pushes["main"] = moves
+    assert source(project.assign(PushSubject(sha=tip, branch="main"))) is Source.BEFORE, "the remote has it no more"
+    run = Remote.run
+
+    def down(self: Remote, arguments: Sequence[str], cwd: Path, stdin: bytes = b"") -> CompletedProcess[bytes]:
+        if gone in arguments:
+            return CompletedProcess(arguments, 128, b"", b"fatal: unable to access: Could not resolve host")
+        return run(self, arguments, cwd, stdin)
+
+    monkeypatch.setattr(Remote, "run", down)
+    with pytest.raises(NotEvaluatedError, match="Could not resolve host"):
+        project.assign(PushSubject(sha=tip, branch="main"))
 
 
 def test_the_branch_before_its_config_was_pushed_is_no_new_beginning(project: Project) -> None:

@@ -267,6 +267,10 @@ def _history(
     return BranchHistory.of(entries, branch, chain, [each.after for each in reversed(run.pushes(branch))], names)
 
 
+_GONE = (b"not our ref", b"unadvertised object")
+"""What git says of a commit that the remote has no more, or gives to nobody: that is no fault of the network."""
+
+
 def _tip_before(run: CIRun, subject: PushSubject) -> Sha | None:
     """The branch's tip before a push, as GitHub says; None where the branch was made by it, or it is lost."""
     moves = (each.before for each in run.pushes(subject.branch) if each.after == subject.sha)
@@ -274,7 +278,9 @@ def _tip_before(run: CIRun, subject: PushSubject) -> Sha | None:
     if before is None or run.repository.find(before) is not None:
         return before
     fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", run.remote.url, before]  # it was rewritten
-    run.remote.run(fetch, run.repository.root)
+    done = run.remote.run(fetch, run.repository.root)
+    if done.returncode and not any(each in done.stderr for each in _GONE):
+        raise failure(done, "reading", before, kind="commit")
     return run.repository.find(before)
 
 
