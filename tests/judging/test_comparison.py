@@ -473,6 +473,16 @@ def test_the_config_is_taken_away_and_put_back(project: Project) -> None:
     assert source(project.assign(project.pull(project.change(config("churn") | params(60))))) is Source.BROKEN
 
 
+def test_a_tip_that_is_back_at_an_older_state_lowers_no_bar_until_it_is_judged_there(project: Project) -> None:
+    """The old verdict on the same content was given before a better model came."""
+    project.push(params(95))
+    assert project.judged() is Outcome.PASS
+    project.push(params(80))
+    assert project.verdict(project.pull(project.change(params(81)))) is Outcome.FAIL
+    project.push(params(82))
+    assert project.judged() is Outcome.FAIL
+
+
 def test_a_pin_of_another_pull_request_or_head_is_none(project: Project) -> None:
     """Two pull requests with one head share the runs, and each goes into a branch of its own."""
     head = project.change({"train.py": "pass  # new\n"})
@@ -536,6 +546,10 @@ def test_a_branch_that_was_rewritten_goes_on_from_what_github_says_was_its_tip(p
     project.author.git("commit", "--quiet", "--amend", "-m", "Rewritten")
     tip = project.push(params(60))
     assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
+    listed = project.judge.pushes("main")
+    project.judge._pushes["main"] = listed[:1]  # the rewriting is the oldest that GitHub lists
+    assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
+    project.judge._pushes["main"] = listed
     assert project.judged(tip) is Outcome.FAIL
     assert project.verdict(project.pull(project.change(params(70)))) is Outcome.FAIL
     project.push(params(81))

@@ -108,6 +108,12 @@ CASES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], Point]] = [
         (verdict(2, OLDER, run=800), LAST, verdict(5, NOW, Outcome.FAIL, run=900)),
         Point(source=Source.FAILED, entry=LAST),
     ),
+    (
+        "the tip is back at an older state, and not judged there yet",
+        planned(),
+        (verdict(2, NOW), LAST),
+        Point(source=Source.UNJUDGED, train=TIP, entry=LAST),
+    ),
     ("the model is new", planned(None, StaleCode.NEW), (), Point(source=Source.NEW)),
     (
         "a model that is back after it was removed",
@@ -219,10 +225,18 @@ PUSHES: list[tuple[str, PlannedModel, tuple[VerdictEntry, ...], str | None, bool
     (
         "what the branch had, though better came before",
         planned(),
+        (verdict(2, NOW), LAST, verdict(5, NOW)),
+        AT,
+        True,
+        Point(source=Source.BEFORE, entry=verdict(5, NOW)),
+    ),
+    (
+        "it is back at an older state, and not judged there yet",
+        planned(),
         (verdict(2, NOW), LAST),
         AT,
         True,
-        Point(source=Source.BEFORE, entry=verdict(2, NOW)),
+        Point(source=Source.UNJUDGED, entry=LAST, train=AT),
     ),
     ("nobody knows what was its tip before", planned(), (LAST,), None, True, Point(source=Source.BEFORE, entry=LAST)),
     ("a model that is new", planned(None), (), AT, False, Point(source=Source.NEW)),

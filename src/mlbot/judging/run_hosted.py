@@ -244,11 +244,13 @@ def _of_push(run: CIRun, decision: Judge, subject: PushSubject, chain: Mapping[S
     """The branch's own commit: what has no verdict by today's rules is judged, and compared with what was before it."""
     sha, branch = subject.sha, subject.branch
     commits = _of_branch(run.repository, subject, run.repository.resolve(_POLICY))
+    before = _tip_before(run, subject)
+    commits = commits.model_copy(update={"base": before or commits.base})
     planning = Planning.of(run.repository, commits, outside=False)
     entries = _known(run, planning.plan.models, planning)
     history = _history(run, branch, entries, chain, planning.names)
     rules = rules_of(planning.sides.policy)
-    base = _tip_before(run, subject) or history.before(sha).last_judged
+    base = before or history.before(sha).last_judged
     if base not in {None, commits.base}:
         planning = Planning.of(run.repository, commits.model_copy(update={"base": base}), outside=False)
     plan = planning.plan.unjudged(history.latest, rules).with_history(history.verdicts)
@@ -264,7 +266,12 @@ def _history(
     history = BranchHistory.of(entries, branch, chain, names=names)
     if not history.lacking:
         return history
-    return BranchHistory.of(entries, branch, chain, [each.after for each in reversed(run.pushes(branch))], names)
+    former = [sha for each in reversed(run.pushes(branch)) for sha in (each.before, each.after)]
+    return BranchHistory.of(entries, branch, chain, former, names)
+
+
+_GONE = (b"not our ref", b"unadvertised object")
+"""What git says of a commit that the remote has no more, or gives to nobody: that is no fault of the network."""
 
 
 _GONE = (b"not our ref", b"unadvertised object")

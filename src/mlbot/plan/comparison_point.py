@@ -149,6 +149,11 @@ class BranchHistory:
         """
         return next((each for each in reversed(self._usable.get(model, ())) if each.key != but), None)
 
+    def is_back(self, verdict: VerdictEntry, last: VerdictEntry | None, base: Sha) -> bool:
+        """Whether a tip has the content of an older commit's verdict, with the last usable model between them."""
+        at = self.chain
+        return last is not None and at[verdict.commit] < at[last.commit] < at.get(base, len(at))
+
     @property
     def last_judged(self) -> Sha | None:
         """The newest commit of the branch that has any verdict."""
@@ -179,7 +184,8 @@ def comparison_point(
     if planned.base_key is None or base is None:
         return _without_base(planned, history, last, rules)
     verdict = history.known.get((planned.name, planned.base_key))
-    if verdict is None or verdict.outcome is Outcome.ERROR:  # a fault has judged nothing, and lowers no bar
+    # A fault has judged nothing, and lowers no bar; nor does what the branch is back at, until it is judged there.
+    if verdict is None or verdict.outcome is Outcome.ERROR or history.is_back(verdict, last, base):
         return Point(source=Source.UNJUDGED, train=base, entry=last)
     if _may_serve(verdict):
         return Point(source=Source.TIP, entry=verdict)
@@ -228,8 +234,10 @@ def push_point(
     lost = (known or planned.name in history.elsewhere) and planned.name not in history.judged
     if base is not None and planned.base_key not in {None, planned.key} and (last is not None or lost):
         point = comparison_point(planned, earlier, base)
-        if point.train or point.source is Source.TIP:
-            return point.model_copy(update={"source": Source.BEFORE} if not point.train else {})
+        if point.train:
+            return point
+        if point.source is Source.TIP:
+            return point.model_copy(update={"source": Source.BEFORE})
     if last is not None:
         return Point(source=Source.BEFORE, entry=last)
     return Point(source=Source.LOST if lost else Source.NEW)

@@ -266,18 +266,18 @@ def renames(head: Side, before: Side) -> dict[Name, Name]:
     """
     gone = {name for name in before.models if name not in head.models}
     new = [each for each in head.config.models if each.name not in before.models] if gone else []
-    keys = {_key(before, name): name for name in sorted(gone)} if new else {}
-    claims = {each.name: each.was if each.was in gone else keys.get(_key(head, each.name)) for each in new}
+    keys = {key: name for name in sorted(gone) if (key := _key(before, name)) is not None} if new else {}
+    claims = {each.name: each.was if each.was in gone else keys.get(_key(head, each.name) or "") for each in new}
     claimed = [*claims.values()]
     return {name: old for name, old in claims.items() if old is not None and claimed.count(old) == 1}
 
 
-def _key(side: Side, name: Name) -> Digest:
-    """A model's content key; what no other has where it has none."""
+def _key(side: Side, name: Name) -> Digest | None:
+    """A model's content key; None where what it names is not there."""
     try:
         return side.inputs(side.models[name]).key
     except UsageError:
-        return digest(f"none {id(side)} {name}")
+        return None
 
 
 def data_digest(tree: Tree, path: str, outside: Mapping[str, Digest]) -> Digest:
