@@ -210,15 +210,15 @@ def _all(names: Sequence[str], of: float = 1.0) -> dict[str, Promise]:
 PLANTS: dict[str, tuple[Plant, DataCheck, dict[str, Promise]]] = {
     "exact duplicates": (duplicates, DataCheck.OVERLAP, _all((_IMAGES, _TEXTS, _PEOPLE, _BIKES))),
     "copies of training rows": (again, DataCheck.REPEATS, _all((_IMAGES, _TEXTS, _PEOPLE), 0.9)),
-    "near duplicates": (near, DataCheck.NEAR_OVERLAP, _all((_IMAGES, _BIKES), 0.96) | _all((_TEXTS,), 0.8)),
+    "near duplicates": (near, DataCheck.NEAR_OVERLAP, _all((_IMAGES,)) | _all((_BIKES,), 0.96) | _all((_TEXTS,), 0.8)),
     "wrong labels": (
         noise,
         DataCheck.LABELS,
         _all((_IMAGES,), 0.7) | _all((_PEOPLE,), 0.3) | {_TEXTS: Promise(of=0.32, found=0.8)},
     ),
-    "trigger": (trigger, DataCheck.TRIGGER, _all((_IMAGES, _TEXTS, _PEOPLE), 0.0)),
-    "unit x 1000": (unit, DataCheck.UNITS, _all((_IMAGES, _PEOPLE, _BIKES), 0.0)),
-    "new category": (category, DataCheck.CATEGORIES, _all((_PEOPLE, _BIKES), 0.0)),
+    "trigger": (trigger, DataCheck.TRIGGER, _all((_IMAGES, _TEXTS, _PEOPLE))),
+    "unit x 1000": (unit, DataCheck.UNITS, _all((_IMAGES, _PEOPLE, _BIKES))),
+    "new category": (category, DataCheck.CATEGORIES, _all((_PEOPLE, _BIKES))),
 }
 """What is planted, what finds it, and what is promised of it in which sets."""
 
