@@ -660,6 +660,19 @@ def test_a_model_that_was_renamed_and_changed_is_compared_with_what_it_was(proje
     assert (point.source, point.entry.key if point.entry else None) == (Source.FAILED, next(iter(project.qualities)))
 
 
+def test_a_model_that_was_renamed_twice_since_its_verdict_is_not_new(project: Project) -> None:
+    """Neither change nor push escapes the model of two names before, whether main ran in between or not."""
+    renamed(project, 79, "churn")
+    project.merge("work")
+    text = config("royal", gates="{max_regression: 0.9}")["mlbot.yaml"].replace("royal.yaml", "churn.yaml")
+    head = project.change({"mlbot.yaml": text.replace("  royal:\n", "  royal:\n    was: loyal\n")} | params(60))
+    entry = project.assign(project.pull(head)).points["royal"].entry
+    assert entry is not None
+    assert project.qualities[entry.key] == 80
+    project.merge("work")
+    assert project.judged() is Outcome.FAIL
+
+
 def test_nobody_chooses_a_weaker_model_by_a_name(project: Project) -> None:
     project.push(config("churn", "weak") | params(10, "weak"))
     project.judged()

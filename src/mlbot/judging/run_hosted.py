@@ -76,6 +76,7 @@ from mlbot.plan.comparison_point import (
     Point,
     comparison_points,
     first_seeds,
+    names_of,
     push_point,
     without_restored,
 )
@@ -274,10 +275,6 @@ _GONE = (b"not our ref", b"unadvertised object")
 """What git says of a commit that the remote has no more, or gives to nobody: that is no fault of the network."""
 
 
-_GONE = (b"not our ref", b"unadvertised object")
-"""What git says of a commit that the remote has no more, or gives to nobody: that is no fault of the network."""
-
-
 def _tip_before(run: CIRun, subject: PushSubject) -> Sha | None:
     """The branch's tip before a push, as GitHub says; None where the branch was made by it, or it is lost."""
     moves = (each.before for each in run.pushes(subject.branch) if each.after == subject.sha)
@@ -345,7 +342,7 @@ def _known(run: CIRun, models: Sequence[PlannedModel], of: Planning) -> tuple[En
     A waiver of another model tells that a request was met already, so none is left out; there are few.
     """
     kinds: tuple[Kind, ...] = ("verdict", "deployment", "release")
-    called = dict.fromkeys(name for each in models for name in (each.name, of.names.get(each.name)) if name)
+    called = dict.fromkeys(name for each in models for name in names_of(each.name, of.names))
     own = (folder for name in called for kind in kinds for folder in folders_of(kind, name))
     folders = [*own, *folders_of("waiver")]
     return LedgerBranch.at(run.remote).read_folders(folders, few=len(models) < len(of.plan.models)).entries

@@ -88,7 +88,13 @@ class BranchHistory:
             others=(
                 *(each for each in own if each.commit not in chain and each.commit in places),
                 *(each for each in there if each.branch != branch),
-                *(_called(each, new) for new, old in names.items() for each in own_now if each.model == old),
+                *(
+                    _called(each, new)
+                    for new in names
+                    for old in names_of(new, names)[:0:-1]
+                    for each in own_now
+                    if each.model == old
+                ),
             ),
             elsewhere=frozenset(each.model for each in own if each.commit not in places),
             chain=places,
@@ -163,6 +169,14 @@ class BranchHistory:
     def lacking(self) -> bool:
         """Whether models are known of commits that the branch has no more, and of no other that may serve."""
         return any(model not in self._usable for model in self.elsewhere)
+
+
+def names_of(model: Name, names: Mapping[Name, Name]) -> tuple[Name, ...]:
+    """What a model is and was called, the newest name first; `names` are the ones before, by the ones after."""
+    found = dict.fromkeys([model])
+    while (model := names.get(model, model)) not in found:
+        found[model] = None
+    return tuple(found)
 
 
 def _called(entry: VerdictEntry, name: Name) -> VerdictEntry:

@@ -143,7 +143,7 @@ class Planning:
         """
         configs = read_configs(repository, commits)
         sides = read_sides(repository, commits, configs, outside=outside)
-        landed = {each.name: each.was for each in configs.policy.models if each.was} if configs.policy else {}
+        landed = _landed(configs.base) | _landed(configs.policy)
         names = {sha: renames(sides.head, each) for sha, each in _theirs(commits, sides).items()}
         sides = _called(commits, sides, names)
         configs = replace(
@@ -170,6 +170,11 @@ class Planning:
     def with_plan(self, plan: Plan) -> "Planning":
         """The same commits with another plan of them."""
         return replace(self, plan=plan)
+
+
+def _landed(config: Config | None) -> dict[Name, Name]:
+    """The models that a commit says had another name, and which."""
+    return {each.name: each.was for each in config.models if each.was} if config else {}
 
 
 def _theirs(commits: Commits, sides: Sides) -> dict[Sha, Side]:
