@@ -116,6 +116,28 @@ def test_a_table_without_any_of_the_columns_has_rows(tmp_path: Path) -> None:
     assert (log.rows, log.counts.features[0].missing) == (ROWS + 2, 2)
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_table_of_bodies_is_what_its_lines_are(tmp_path: Path, *, wrapped: bool) -> None:
+    tensors = [
+        {"name": "age", "shape": [2, 1], "data": [1.5, 2.5]},
+        {"name": "plan", "shape": [2], "data": ["pro"] * 2},
+    ]
+    asked = {"id": "7", "inputs": tensors}
+    answered = {"outputs": [{"name": "p", "shape": [2, 3], "data": [0.2, 0.3, 0.5, 0.5, 0.3, 0.2]}]}
+    both = {"request": asked, "response": answered}
+    row = {"request": json.dumps(both)} if wrapped else {name: json.dumps(each) for name, each in both.items()}
+    pl.DataFrame([row] * ROWS).write_parquet(tmp_path / "bodies.parquet")
+    log, lines = read_requests([tmp_path / "bodies.parquet"], FORM), read(tmp_path, [json.dumps(both)] * ROWS)
+    assert (log.rows, log.errors, log.unread, log.lines) == (2 * ROWS, 0, 0, ROWS)
+    assert (log.counts, log.answers.ids[0].to_list()) == (lines.counts, lines.answers.ids[0].to_list())
+
+
+def test_a_table_of_texts_that_are_no_requests_is_none(tmp_path: Path) -> None:
+    pl.DataFrame({"request": ["no json", None]}).write_parquet(tmp_path / "texts.parquet")
+    with pytest.raises(NotEvaluatedError, match="2 of 2 lines"):
+        read_requests([tmp_path / "texts.parquet"], FORM)
+
+
 @pytest.mark.parametrize(("rows", "read_"), [(10_000, ROWS + 10_000), (10_001, ROWS)])
 def test_one_body_is_no_whole_day(tmp_path: Path, rows: int, read_: int) -> None:
     body = json.dumps({"inputs": [{"name": "other", "shape": [rows], "data": [1] * rows}]})

@@ -1,11 +1,16 @@
-"""Files of logs that strangers fill: lines of JSON, packed or not, none of them longer, and no more, than may be."""
+"""Files of logs that strangers fill: lines of JSON, packed or not, none of them longer, and no more, than may be.
+
+The monitor and the replay of recorded requests read them here, so that a log is the same requests to both.
+"""
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlbot.errors import NotEvaluatedError
@@ -14,8 +19,11 @@ MOST_LINE = 8 << 20
 MOST_LINES = 100_000_000  # of a file, those too that are blank
 FAULTS = (PolarsError, PanicException, OSError, EOFError, zlib.error)
 """What reading a file raises that is none."""
+REQUEST, RESPONSE = "request", "response"
+"""Keys of a line, or columns of Parquet, with bodies, where there are any."""
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
+_LONGEST_WHOLE = 300  # letters; a number of more is infinite
 _CUT = b"{"
 """A line that is too long; it is no JSON."""
 
@@ -61,7 +69,48 @@ def _skip_rest(stream: BinaryIO, most: int) -> int:
     return skipped
 
 
+def object_of(line: bytes | str) -> dict[str, Any] | None:
+    """The object that a line is; None where it is none.
+
+    Servers log a missing number as `NaN`, and of two equal keys took the last one: so are they read here, too.
+    """
+    if len(line) > MOST_LINE:
+        return None
+    try:
+        value = json.loads(line, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) <= _LONGEST_WHOLE else float(text)
+
+
+def encodable(text: str) -> str:
+    """A text without the half characters that JSON may have, and tables not."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def bodies_of(table: pl.DataFrame) -> Iterator[dict[str, Any] | None]:
+    """The rows of Parquet as lines of JSON have them, with bodies read; None for a row whose request is none."""
+    texts = [name for name in (REQUEST, RESPONSE) if table.schema.get(name) == pl.String()]
+    for row in table.iter_rows(named=True):
+        read = {name: object_of(row[name] or "") for name in texts}
+        asked = read.get(REQUEST, row)
+        if asked is None:
+            yield None
+        else:
+            yield {**row, **read, **(asked if asked_of(asked) is not asked else {})}
+
+
 def asked_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request in a line of a log: what is under `request`, where that is an object, else the whole."""
-    inner = line.get("request")
+    inner = line.get(REQUEST)
     return inner if isinstance(inner, dict) else line
+
+
+def answered_of(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer in a line of a log, as `asked_of` is the request."""
+    inner = line.get(RESPONSE, line)
+    return inner if isinstance(inner, dict) else {}

@@ -4,10 +4,9 @@ Whoever can ask the model writes them, so all is bounded and nothing is believed
 value of another kind is counted as such, and what a file holds is never repeated.
 """
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,18 @@ import polars as pl
 from mlbot.data.sketch import Counts, Sketch, SketchKind, Tally
 from mlbot.errors import NotEvaluatedError
 from mlbot.gates.metric import Task
-from mlbot.ml.logs import FAULTS, asked_of, is_parquet, lines_of
+from mlbot.ml.logs import (
+    FAULTS,
+    REQUEST,
+    RESPONSE,
+    answered_of,
+    asked_of,
+    bodies_of,
+    encodable,
+    is_parquet,
+    lines_of,
+    object_of,
+)
 from mlbot.ml.sketches import Batch, counted
 from mlbot.protocol.inference import NoTensorError, Tensor, inputs_of, tensors_of
 
@@ -104,15 +114,25 @@ def _of_all(tally: Tally, rows: int) -> Tally:
 
 def _tables(file: Path, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
     """A file's rows, some at a time: the columns that are looked for, and of answers `_ANSWER`, one or more columns."""
-    if is_parquet(file):
-        yield from _parquet(file, form)
-    else:
-        yield from _json(file, form, log)
-
-
-def _parquet(file: Path, form: LogForm) -> Iterator[pl.DataFrame]:
+    if not is_parquet(file):
+        return _held((object_of(line) for _, line in lines_of(file, MOST_BYTES)), form, log)
     table = pl.scan_parquet(file, glob=False)
     there = table.collect_schema()
+    if there.get(REQUEST) == pl.String() and REQUEST not in form.features:
+        return _held(_bodies(table.select(name for name in _of_bodies(form) if name in there)), form, log)
+    return _parquet(table, there, form)
+
+
+def _of_bodies(form: LogForm) -> list[str]:
+    return [*dict.fromkeys(name for name in (REQUEST, RESPONSE, form.id, form.prediction) if name)]
+
+
+def _bodies(table: pl.LazyFrame) -> Iterator[dict[str, Any] | None]:
+    for batch in table.collect_batches(chunk_size=_BATCH, maintain_order=True, lazy=True):
+        yield from bodies_of(batch)
+
+
+def _parquet(table: pl.LazyFrame, there: pl.Schema, form: LogForm) -> Iterator[pl.DataFrame]:
     wanted = [*form.features, *(name for name in (form.id, form.prediction) if name)]
     names = [name for name in dict.fromkeys(wanted) if name in there]
     if not names:
@@ -127,11 +147,11 @@ def _parquet(file: Path, form: LogForm) -> Iterator[pl.DataFrame]:
 _ANSWER, _ID, _ROW = " answer", " id", " row"  # frames strip spaces from names, so no column is called so
 
 
-def _json(file: Path, form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
+def _held(lines: Iterable[dict[str, Any] | None], form: LogForm, log: RequestLog) -> Iterator[pl.DataFrame]:
     held = _Held(form)
-    for _, line in lines_of(file, MOST_BYTES):
+    for line in lines:
         log.lines += 1
-        if not held.take(line):
+        if line is None or not held.take(line):
             log.unread += 1
         if held.rows >= _BATCH:
             yield held.frame()
@@ -151,22 +171,19 @@ class _Held:
         self.answers: list[Any] = []
         self.answered = False
 
-    def take(self, line: bytes) -> bool:
+    def take(self, line: Mapping[str, Any]) -> bool:
         """Take a line; False where it is no row and no body."""
-        value = _object(line)
-        if value is None:
-            return False
-        asked = asked_of(value)
+        asked = asked_of(line)
         try:
             inputs = inputs_of(asked)
         except NoTensorError:
             return False
-        return self._row(value, asked) if inputs is None else self._body(value, asked, inputs)
+        return self._row(line, asked) if inputs is None else self._body(line, asked, inputs)
 
     def _row(self, whole: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
         for name, column in self.columns.items():
             column.append(asked.get(name, _ABSENT))
-        answered = _answered(whole)
+        answered = answered_of(whole)
         row = whole if asked is answered else {**asked, **answered, **whole}
         self.ids.append(_id(row.get(self.form.id)) if self.form.id else None)
         has = self.form.prediction is not None and (self.form.prediction in row or "error" in row)
@@ -198,7 +215,7 @@ class _Held:
 
     def _answers(self, whole: Mapping[str, Any], rows: int) -> list[Any]:
         try:
-            tensors = tensors_of(_answered(whole).get("outputs"))
+            tensors = tensors_of(answered_of(whole).get("outputs"))
         except NoTensorError:
             tensors = ()
         named = [each for each in tensors if self.form.prediction in {None, each.name} and each.rows == rows]
@@ -222,20 +239,6 @@ class _Held:
         return pl.DataFrame(made)
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(line, parse_constant=lambda _: None, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _answered(whole: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The answer in a line of a log, as `asked_of` is the request."""
-    inner = whole.get("response", whole)
-    return inner if isinstance(inner, dict) else {}
-
-
 class _Absent:
     """What stands for a column that a row does not have."""
 
@@ -243,13 +246,9 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def _whole(text: str) -> int | float | None:
-    return int(text) if len(text) <= 18 else float(text) if len(text) <= 300 else None
-
-
 def _id(value: object) -> str | None:
     if isinstance(value, str):
-        return _encodable(value[:200]) or None
+        return encodable(value[:200]) or None
     return str(value) if isinstance(value, int) else None
 
 
@@ -269,14 +268,9 @@ def _text(value: object) -> str | None:
         case float() if math.isnan(value):
             return None
         case str():
-            return _encodable(value)
+            return encodable(value)
         case _:
             return str(value)[:100]
-
-
-def _encodable(text: str) -> str:
-    """A text without the half characters that JSON may have, and tables not."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _answer_series(answers: list[Any]) -> list[pl.Series]:
@@ -462,7 +456,7 @@ def _label_lines(file: Path, id_: str, target: str) -> Iterator[pl.DataFrame]:
     lines = unread = 0
     for _, line in lines_of(file, MOST_BYTES):
         lines += 1
-        if (value := _object(line)) is not None:
+        if (value := object_of(line)) is not None:
             rows.append((_id(value.get(id_)), _text(value.get(target))))
         else:
             unread += 1

@@ -16,8 +16,7 @@ from typing import Any
 import polars as pl
 
 from mlbot.errors import NotEvaluatedError
-from mlbot.lib.untrusted_json import HostileJsonError, load
-from mlbot.ml.logs import FAULTS, MOST_LINE, asked_of, is_parquet, lines_of
+from mlbot.ml.logs import FAULTS, asked_of, bodies_of, encodable, is_parquet, lines_of, object_of
 from mlbot.ml.protocol import Feature, Kind
 from mlbot.protocol.inference import NoTensorError, Tensor, inputs_of
 
@@ -25,9 +24,6 @@ MOST_BYTES = 1 << 30
 """The longest file that is read, as it is unpacked."""
 _MOST_HELD = 64 << 20
 _MOST_PARQUET = 256 << 20
-_MOST_DEPTH = 12
-_BODY = "request"
-"""The column of Parquet with bodies, where there is one."""
 _TIMES = 10
 """Of one request at most so many times the rows count that half of the requests have: no body is the whole replay."""
 _LARGEST = 3.4028234663852886e38
@@ -89,7 +85,9 @@ def _spread(body: tuple[Request, ...], most: int) -> Iterable[Request]:
 def _read(file: Path, most: int) -> tuple[_Bodies, int]:
     """The last bodies of a file, and how many lines are none."""
     try:
-        return _parquet(file, most) if is_parquet(file) else _parsed(_last(file, most))
+        if is_parquet(file):
+            return _parsed(_parquet(file, most))
+        return _parsed((number, object_of(line)) for number, line in _last(file, most))
     except FAULTS as error:
         raise NotEvaluatedError(f"the log of requests cannot be read ({type(error).__name__})") from None
 
@@ -106,21 +104,24 @@ def _last(file: Path, most: int) -> Collection[tuple[int, bytes]]:
     return found
 
 
-def _parsed(lines: Collection[tuple[int, bytes]]) -> tuple[_Bodies, int]:
+def _parsed(lines: Iterable[tuple[int, Mapping[str, Any] | None]]) -> tuple[_Bodies, int]:
     found: _Bodies = deque()
+    unreadable = 0
     for number, line in lines:
         try:
-            rows = _rows(str(number), load(line, "A line", most_bytes=MOST_LINE, most_depth=_MOST_DEPTH))
-        except (HostileJsonError, NoTensorError):
-            continue
+            rows = _rows(str(number), line or {})
+        except NoTensorError:
+            rows = ()
         if rows:
             found.append(rows)
-    return found, len(lines) - len(found)
+        else:
+            unreadable += 1
+    return found, unreadable
 
 
-def _rows(line: str, value: Any) -> tuple[Request, ...]:
+def _rows(line: str, value: Mapping[str, Any]) -> tuple[Request, ...]:
     """The rows of one line; none where it is no request. Raises `NoTensorError` for a body that no server takes."""
-    asked = asked_of(value) if isinstance(value, dict) else {}
+    asked = asked_of(value)
     tensors = inputs_of(asked)
     if tensors is None:
         return (Request(line=line, values=asked),) if asked else ()
@@ -136,18 +137,14 @@ def _row(tensors: Sequence[Tensor], at: int) -> Mapping[str, Any]:
     return {each.name: each.data[at] for each in tensors}
 
 
-def _parquet(file: Path, most: int) -> tuple[_Bodies, int]:
+def _parquet(file: Path, most: int) -> Iterable[tuple[int, Mapping[str, Any] | None]]:
     if file.stat().st_size > _MOST_PARQUET:
         hint = "Keep fewer of them there: a day is enough."
         raise NotEvaluatedError(f"the log of requests has more than {_MOST_PARQUET:,} bytes", hint=hint)
     frame = pl.scan_parquet(io.BytesIO(file.read_bytes()))
     rows = int(frame.select(pl.len()).collect().item())
     last = frame.tail(most).collect()
-    first = rows - last.height + 1
-    if last.schema.get(_BODY) == pl.String():
-        return _parsed([(first + at, (text or "").encode()) for at, text in enumerate(last[_BODY].to_list())])
-    found = ((Request(line=str(first + at), values=row),) for at, row in enumerate(last.iter_rows(named=True)))
-    return deque(found), 0
+    return enumerate(bodies_of(last), start=rows - last.height + 1)
 
 
 # Requests as the features of a model.
@@ -187,7 +184,7 @@ _UNFIT = object()
 def _value(value: Any, feature: Feature, *, gap: bool) -> Any:
     match feature.kind:
         case Kind.TEXT:
-            return value or "" if value is None or isinstance(value, str) else _UNFIT
+            return encodable(value or "") if value is None or isinstance(value, str) else _UNFIT
         case Kind.FLOAT:
             return _number(value)
         case Kind.INTEGER | Kind.BOOLEAN:
