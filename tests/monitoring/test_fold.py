@@ -94,11 +94,20 @@ def test_an_ignored_column_raises_no_alarm() -> None:
 
 @pytest.mark.parametrize(
     ("requests", "days", "why"),
-    [(lambda _: 500, 15, Why.TOO_FEW_DAYS), (lambda number: 1 - number % 2, 60, Why.TOO_FEW_REQUESTS)],
+    [(lambda _: 500, 17, Why.TOO_FEW_DAYS), (lambda number: 1 - number % 2, 60, Why.TOO_FEW_REQUESTS)],
 )
 def test_too_little_is_never_well(requests: Callable[[int], int], days: int, why: Why) -> None:
     found = health(Days(requests=requests).entries(days), days - 1)
     assert (found.state, found.why) == (State.LEARNING, why)
+
+
+def test_a_version_is_called_well_from_the_day_on_which_a_change_can_be_seen() -> None:
+    known = 18  # days; two of them differ from those before, a thousandfold
+    assert health(Days().entries(known), known - 1).state is State.WELL
+    entries = Days(shift=lambda number: 9.0 if number >= known - 2 else 0.0).entries(known)
+    found = health(entries, known - 1)
+    assert {each.against for each in found.findings} == {"before"}
+    assert not health(entries, known - 2).findings
 
 
 @pytest.mark.parametrize("few", [0, 1, 4])
@@ -111,6 +120,11 @@ def test_an_outage_alarms_from_its_third_day_to_its_end(few: int) -> None:
     found = health(entries, CHANGE + 2).findings[0]
     assert (found.code, found.since, found.before, found.now) == (Code.VOLUME, on(CHANGE), 500, few)
     assert health(entries, 115).state is State.WELL
+
+
+def test_an_outage_that_begins_before_a_version_is_known_alarms() -> None:
+    entries = Days(requests=lambda number: 500 if number < 16 else 0).entries(20)
+    assert health(entries, 19).state is State.ALARM, "no more spans come"
 
 
 @pytest.mark.parametrize("weekday", [8, 500])

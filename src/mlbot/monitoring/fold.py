@@ -14,7 +14,7 @@ from mlbot.ledger.queries import live_on, reference_of, release_of, verdicts
 from mlbot.lib.record import Name
 from mlbot.monitoring.day import VOLUME, Figure, Production
 from mlbot.monitoring.health import Code, Finding, Health, Part, State, Unsteady, Why
-from mlbot.stats.drift import BASE, FEWEST, WINDOWS, Change, Figures, changes, unsteady
+from mlbot.stats.drift import BASE, FEWEST, KNOWN, WINDOWS, Change, Figures, changes, unsteady
 
 
 def version_on(entries: Iterable[Entry], model: Name, environment: Name, day: Date) -> DeploymentEntry | Why:
@@ -174,13 +174,10 @@ def _health(found: Health, production: Production, spans: Sequence[_Span]) -> He
         return found.model_copy(update={"state": State.ALARM})
     if len(found.unlogged) == len([each for each in production.sketch.features if each.name not in production.ignore]):
         return found.model_copy(update={"why": Why.NOT_LOGGED})
-    if len(spans) >= _WAIT:
+    if len(spans) >= KNOWN:
         return found.model_copy(update={"state": State.WELL})
-    few = Why.TOO_FEW_DAYS if len(days) < _WAIT else Why.TOO_FEW_REQUESTS
+    few = Why.TOO_FEW_DAYS if len(days) < KNOWN else Why.TOO_FEW_REQUESTS
     return found.model_copy(update={"state": State.LEARNING, "why": few})
-
-
-_WAIT = FEWEST + WINDOWS[0]  # days, or days put together, after which a version is known
 
 
 def _week(spans: Sequence[_Span]) -> int:
@@ -231,7 +228,7 @@ def outage_of(days: Sequence[DayEntry], spans: Sequence[_Span]) -> tuple[tuple[F
     Days with so few requests are not looked at until there are enough of them together, and that may be never: it takes
     more than twice as many days as almost always.
     """
-    if len(spans) < _WAIT:
+    if len(spans) < FEWEST + WINDOWS[0]:  # sooner than `KNOWN`: of a version that nobody asks no more spans come
         return (), 0
     known = spans[:-1]
     if spans[-1].days > (usual := _usual(known)):  # it was late itself, and what came after it goes on

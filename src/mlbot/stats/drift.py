@@ -32,6 +32,8 @@ WINDOWS = (2, 7, 14)
 BASE = 28
 """Days that they are compared with: whole weeks, so that each weekday is in them as often."""
 FEWEST = 14
+KNOWN = FEWEST + 2 * WINDOWS[0]
+"""The first day on which days are held up against those before: how figures go on has to be seen as well."""
 _BLOCKS = 4  # so many times `BASE` days say how much a figure moves
 _RHO = 0.5  # the correlation from one day to the next that is allowed for where less is seen
 MOST_NOISE = 0.05
