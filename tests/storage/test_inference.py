@@ -69,6 +69,23 @@ def test_the_address_names_model_and_version(server: Server) -> None:
     assert paths[2] == "/v2/models/%C3%BCml%C3%A4ut/ready"
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered", "code"),
+    [
+        ("{number}", "1002000", None),
+        ("{number}", "", None),
+        ("{number}", "1001000", EndpointFault.OTHER_VERSION),
+        (None, "7", None),
+    ],
+)
+def test_another_version_than_was_asked_for_does_not_count(
+    server: Server, asked: str | None, answered: str, code: EndpointFault | None
+) -> None:
+    server.models["churn"].version = answered
+    found = client(server.url, version=asked).infer(BODY, "0")
+    assert (found.code if isinstance(found, Fault) else None) is code
+
+
 def test_loading_is_the_repository_extension(server: Server) -> None:
     one = client(server.url)
     assert one.load() == Fault(code=EndpointFault.NOT_THERE, detail="404")

@@ -40,6 +40,7 @@ class EndpointFault(StrEnum):
     NOT_JSON = "not-json"
     NO_MODEL = "no-model"  # an answer that is no answer of the protocol
     OTHER_MODEL = "other-model"
+    OTHER_VERSION = "other-version"
     OTHER_INPUTS = "other-inputs"
     OTHER_OUTPUTS = "other-outputs"
     OTHER_SHAPE = "other-shape"
