@@ -242,6 +242,12 @@ def test_what_is_merged_is_not_proposed_again_while_the_alarm_goes_on(setting: S
     assert propose(client, change(setting, day="2026-11-24"), push).state is Proposal.ANSWERED
 
 
+def test_the_page_to_open_it_on_is_of_the_branch_whatever_that_is_called(setting: Setting) -> None:
+    wanted = change(setting).model_copy(update={"base": "release/1.0#ä"})
+    page = propose(setting.client(PROPOSES), wanted, lambda _: True).page
+    assert page.startswith("https://github.com/acme/income/compare/release/1.0%23%C3%A4...mlbot-refresh-income?")
+
+
 def test_where_workflows_may_open_none_a_person_is_given_the_page_to(setting: Setting) -> None:
     found = propose(setting.client(PROPOSES), change(setting), pushes(setting))
     assert found.state is Proposal.TO_OPEN
