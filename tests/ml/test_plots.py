@@ -175,11 +175,13 @@ def test_nothing_to_draw_is_no_picture() -> None:
     empty = model("crashed").model_copy(update={"baseline": (), "curves": {}})
     assert plots.picture_spec(empty) is None
     assert plots.chart_specs(empty) == {}
+    assert plots.charts(samples.failing().model_copy(update={"models": (empty,)})) is None
 
 
 def test_the_page_carries_what_it_needs() -> None:
     report = samples.failing()
     made = plots.charts(report)
+    assert made is not None
     page = html(report, made)
     assert "window.vegaEmbed=" in made.script
     assert page.count("data-chart=") == len(CLASSIFICATION)

@@ -7,6 +7,7 @@ specification of a page has one view, which the page stretches to its width, and
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any
@@ -135,6 +136,7 @@ def config(theme: str) -> dict[str, Any]:
     }
 
 
+@cache
 def script() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script that sets `window.vegaEmbed` and loads nothing."""
     return str(vl_convert.javascript_bundle(_SNIPPET))
@@ -496,13 +498,12 @@ def _seed_rows(model: ModelReport) -> Rows:
 _BESIDE = ("items", "parts", "roc", "calibration", "residuals", "seeds")
 
 
-def charts(report: Report) -> Charts:
-    """Everything a page needs to draw a report."""
-    return Charts(
-        specs={model.model: chart_specs(model) for model in report.models},
-        themes={name: config(name) for name in NAMES},
-        script=script(),
-    )
+def charts(report: Report) -> Charts | None:
+    """Everything a page needs to draw a report; None where it has nothing to draw."""
+    specs = {model.model: chart_specs(model) for model in report.models}
+    if not any(specs.values()):  # bundling the script takes seconds
+        return None
+    return Charts(specs=specs, themes={name: config(name) for name in NAMES}, script=script())
 
 
 def chart_specs(model: ModelReport) -> dict[str, Spec]:
