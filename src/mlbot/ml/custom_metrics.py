@@ -90,7 +90,7 @@ def _importing_from(folder: Path, module: str) -> Iterator[None]:
     roots = (root, root / "src")
     own = any((each / top).is_dir() or (each / f"{top}.py").is_file() for each in roots)
     before = dict(sys.modules)
-    for name in [name for name in before if own and name.partition(".")[0] == top]:
+    for name in [name for name in before if name.partition(".")[0] == top] if own else ():
         del sys.modules[name]
     sys.path[:0] = map(str, roots)
     try:
@@ -98,9 +98,9 @@ def _importing_from(folder: Path, module: str) -> Iterator[None]:
     finally:
         for each in roots:
             sys.path.remove(str(each))
-        loaded = [(name, found) for name, found in sys.modules.items() if name not in before]
-        for name in [name for name, found in loaded if any(_is_from(each, name, found) for each in roots)]:
-            del sys.modules[name]
+        for name in sys.modules.keys() - before.keys():
+            if any(_is_from(each, name, sys.modules[name]) for each in roots):
+                del sys.modules[name]
         sys.modules.update(before)
 
 
