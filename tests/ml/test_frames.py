@@ -203,6 +203,9 @@ def test_the_marks_to_write_are_all_that_the_file_has() -> None:
     table = frames.open_table("\n".join(["a,b,c", *rows, ""]).encode(), types={}, csv=Csv())
     (odd,) = table.odd_columns()
     assert (odd.name, odd.gaps) == ("b", ("k.A.", "?", "NaN"))
+    texts = frames.open_table("\n".join(["b,c", *["2,NA"] * 200, "k.A.,y", ""]).encode(), types={}, csv=Csv())
+    (odd,) = texts.odd_columns()
+    assert (odd.name, odd.gaps) == ("b", ("k.A.",)), "where no other column has marks there are none"
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "iso-8859-15", "koi8-r"])

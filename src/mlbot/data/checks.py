@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,14 +57,9 @@ def spaced(size: int, most: int) -> Codes:
     return np.linspace(0, size - 1, min(most, size)).astype(np.int64)
 
 
-def few(rows: Codes) -> tuple[int, ...]:
-    """The row numbers that are named, in order."""
-    return tuple(sorted(map(int, rows[:MOST_ROWS])))
-
-
-def more(rows: Codes) -> int:
-    """How many rows are not named."""
-    return max(0, len(rows) - MOST_ROWS)
+def named(rows: Codes) -> dict[str, Any]:
+    """The row numbers that a finding names, in order, and how many it does not."""
+    return {"rows": tuple(sorted(map(int, rows[:MOST_ROWS]))), "more_rows": max(0, len(rows) - MOST_ROWS)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +108,7 @@ def repeats(check: DataCheck, hits: Codes, rows: int, hits_before: float, before
         effect=beyond(len(hits), natural.expected),
         expected=round(natural.expected, 1),
         n=rows,
-        rows=few(hits),
-        more_rows=more(hits),
+        **named(hits),
         values={"found": len(hits)},
     )
 
@@ -455,8 +450,7 @@ def triggers(
                 effect=float(len(each.rows)),
                 expected=0.0,
                 n=added,
-                rows=few(np.asarray(each.rows)),
-                more_rows=more(np.asarray(each.rows)),
+                **named(np.asarray(each.rows)),
                 values={"value": str(each.value)[:_LONGEST_VALUE], "label": each.label[:_LONGEST_VALUE]},
             )
 
@@ -501,8 +495,7 @@ def _unit(name: str, cause: str, effect: float, rows: int, numbers: Codes) -> Fi
         columns=(name,),
         effect=float(f"{factor:.3g}"),
         n=rows,
-        rows=few(numbers),
-        more_rows=more(numbers),
+        **named(numbers),
     )
 
 
@@ -551,8 +544,7 @@ def categories(
                 effect=float(len(new)),
                 expected=0.0,
                 n=len(added),
-                rows=few(added.numbers[is_new]),
-                more_rows=more(added.numbers[is_new]),
+                **named(added.numbers[is_new]),
                 values={"values": shown, "found": int(is_new.sum()), "more": max(0, len(often) - 3)},
             )
 

@@ -624,8 +624,7 @@ class _Added:
         if finding is None:
             return None
         rows = np.flatnonzero(hits[: self.parent.files["holdout", "after"].rows]) + 1
-        named = {"rows": checks.few(rows), "more_rows": checks.more(rows)}
-        return finding.model_copy(update={"part": "holdout", **named})
+        return finding.model_copy(update={"part": "holdout", **checks.named(rows)})
 
     def _of_group(self) -> Iterator[Finding]:
         group, holdout = self.data.group, self.parent.files.get(("holdout", "after"))
@@ -653,8 +652,7 @@ class _Added:
                 effect=checks.beyond(groups_hit, natural.expected),
                 expected=round(natural.expected, 1),
                 n=rows,
-                rows=checks.few(np.flatnonzero(hits) + 1),
-                more_rows=checks.more(np.flatnonzero(hits) + 1),
+                **checks.named(np.flatnonzero(hits) + 1),
                 values={"found": groups_hit, "rows": int(hits.sum())},
             )
         self._note(DataCheck.GROUP_OVERLAP, (), 1, found.effect if found else 0.0)
@@ -711,8 +709,7 @@ class _Added:
                     cause="new",
                     effect=float(suspicion.suspicious.sum()),
                     n=len(rows),
-                    rows=checks.few(suspicion.worst(rows)),
-                    more_rows=checks.more(suspicion.worst(rows)),
+                    **checks.named(suspicion.worst(rows)),
                     values={"found": int(suspicion.suspicious.sum())},
                     shown=True,
                 )
