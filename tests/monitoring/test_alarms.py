@@ -5,9 +5,11 @@ from typing import Any
 
 import cmarkgfm
 import pytest
+from tests.support.production import MODEL, Days, on
 
 from mlbot.config.folder import ConfigFolder
 from mlbot.config.monitor import Follow
+from mlbot.config.run_check import read
 from mlbot.monitoring.alarms import (
     Change,
     Hindrance,
@@ -111,6 +113,41 @@ def test_an_endpoint_beside_a_day_that_nobody_saw_is_all_that_is_known() -> None
     assert "raise no alarm" not in body
     assert "logs does not answer" in body
     assert "neither confirmed nor over" in body
+
+
+CONFIG = f"""
+version: 1
+models:
+  {MODEL}:
+    task: binary
+    train: {{run: make}}
+    data: {{holdout: h.csv, target: left}}
+    gates: {{roc_auc: {{min: 0.5}}}}
+    monitor: {{requests: "logs/{{date}}.jsonl"}}
+environments: {{production: {{target: models/production}}}}
+"""
+SLOW, UNASKED = (Fault(code=each) for each in (EndpointFault.SLOW, EndpointFault.INEXPRESSIBLE))
+
+
+@pytest.mark.parametrize(
+    ("control", "wrong"),
+    [
+        (None, None),
+        (ControlSamples(requests=3, inexpressible=3, fault=UNASKED), None),
+        (ControlSamples(requests=3, missing=3, fault=SLOW), "2025-12-31"),
+    ],
+)
+def test_an_endpoint_that_could_not_be_asked_changes_no_alarm(
+    control: ControlSamples | None, wrong: str | None
+) -> None:
+    """Neither does it begin one, nor does it take away that the data drift."""
+    config = read(CONFIG)
+    entries = Days(shift=lambda number: 2.0 if number >= 20 else 0.0).entries(24)
+    found = Watched.of(entries, config, config.models[0], on(23), control=control)
+    assert (found.now.state, found.wrong, found.is_open) == (State.ALARM, wrong, True)
+    assert found.since == found.stamp.since == on(21)
+    calm = Watched.of(Days().entries(24), config, config.models[0], on(23), control=control)
+    assert (calm.is_open, calm.stamp.since) == (wrong is not None, wrong)
 
 
 def test_a_thousand_findings_fit() -> None:
