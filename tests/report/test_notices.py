@@ -14,7 +14,7 @@ from mlbot.ledger.queries import look_folder
 from mlbot.plan.plan import Plan
 from mlbot.protocol.artifacts import Parity, Training
 from mlbot.report.notices import (
-    data_changes,
+    changed_files,
     look_folders,
     model_notices,
     param_changes,
@@ -256,7 +256,7 @@ def test_the_run_says_what_it_includes_and_by_whose_rules() -> None:
 def test_changes_of_parameters_and_data() -> None:
     changes = param_changes({"a": 1, "gone": "x"}, {"a": 2, "new": None})
     assert [(c.name, c.before, c.after) for c in changes] == [("a", 1, 2), ("gone", "x", None)]
-    assert data_changes({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")
+    assert changed_files({"a": "1", "b": "2"}, {"a": "1", "b": "3", "c": "4"}) == ("b", "c")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -39,7 +39,7 @@ from mlbot.plan.plan import PlannedModel, Subject
 from mlbot.plan.policy_diff import changed_rule_files
 from mlbot.plan.run_plan import Planning, Sides
 from mlbot.report.notices import (
-    data_changes,
+    changed_files,
     deleted_report,
     metric_infos,
     model_notices,
@@ -993,7 +993,7 @@ def model_report(result: JudgeResult, verdict: ModelVerdict) -> ModelReport:
         baseline_training=others,
         failures=request.candidate.failures,
         param_changes=param_changes(others[0].params, ours[0].params) if both else (),
-        data_changes=data_changes(others[0].data, ours[0].data) if both else (),
+        data_changes=changed_files(others[0].data, ours[0].data) if both else (),
         stale_reasons=tuple(reason.text for reason in request.planned.reasons) if request.planned else (),
         production=production(request.live.entry, result.versus) if request.live else None,
         history=_history(result),

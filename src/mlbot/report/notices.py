@@ -165,7 +165,7 @@ def param_changes(before: Params, after: Params) -> tuple[ParamChange, ...]:
     return tuple(ParamChange(name=name, before=before.get(name), after=after.get(name)) for name in names)
 
 
-def data_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """The data files whose bytes differ."""
     return tuple(sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path)))
 
