@@ -1,5 +1,6 @@
 """The reading convention: what training code, the export's check and the judge all see."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,20 @@ def test_an_unreadable_table_says_so(content: bytes, words: str, tmp_path: Path)
         frames.read(path)
     assert caught.value.where == str(path)
     assert caught.value.hint
+
+
+def test_a_parquet_file_with_a_wrong_byte_is_read_or_refused() -> None:
+    """On some of them polars panics, which is no `Exception`: on opening, or only when rows are read."""
+    file = io.BytesIO()
+    pl.DataFrame({"a": np.arange(50) / 7, "b": ["x", "y"] * 25}).write_parquet(file, compression="uncompressed")
+    whole, refused = file.getvalue(), 0
+    for at in (*range(7, 60, 4), *range(len(whole) - 400, len(whole) - 8, 8)):
+        content = whole[:at] + bytes([0 if at < 60 else 255]) + whole[at + 1 :]
+        try:
+            frames.read(content)
+        except UsageError as error:
+            refused += "damaged" in error.hint
+    assert refused > 10
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
