@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from tests.e2e import user
 from tests.fake_github import ops_actions
+from tests.fake_github.runs import Run
 from tests.fake_github.server import FakeGitHub
 from tests.support import hosted, tiny
 from tests.support.hosted import Stage, archive, of_seed, trained
@@ -286,3 +287,47 @@ def test_what_is_asked_of_github_grows_with_jobs_and_pages_and_not_with_models_a
         model: Any = SimpleNamespace(name=name, seeds=3)
         assert all(isinstance(each.file, Path) for each in intake.seeds(model, range(3)).runs)
     assert len(stage.github.requests.of("/actions")) - before == 1 + packs
+
+
+def judges_run(stage: Stage) -> Run:
+    """The run that the judge is part of, where baselines are trained."""
+    run = copy.copy(stage.run)
+    run.id, run.event, run.attempts = hosted.JUDGE_RUN, "workflow_run", [copy.copy(stage.run.attempts[0])]
+    stage.github.world.runs[run.id] = run
+    return run
+
+
+def candidate(stage: Stage, folder: Path) -> None:
+    for seed in (0, 1):
+        stage.upload(seed, trained(folder, seed))
+    stage.finish()
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_baseline_that_github_does_not_list_is_an_error(stage: Stage, good: Path, *, judged: bool) -> None:
+    """Whether it was judged before or is trained now: a fault is never "the data cannot tell"."""
+    run = min(stage.github.world.runs)
+    if not judged:
+        stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# today\n"})
+        run = judges_run(stage).id
+    candidate(stage, good)
+    stage.github.faults.add(f"/actions/runs/{run}/artifacts", 503, times=99)
+    assert stage.judge() == (Exit.OK if judged else Exit.NOT_EVALUATED)
+    stage.publish()
+    assert stage.status[0] == "error"
+
+
+def test_where_the_tip_cannot_be_trained_the_last_judged_model_is_what_counts(stage: Stage, good: Path) -> None:
+    stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# today\n"})
+    key, run = stage.planning().plan.models[0].base_key, judges_run(stage)
+    for seed in (0, 1):
+        left = json.dumps(CRASHED | {"seed": seed, "key": key}).encode()
+        stage.upload(seed, {"failure.json": left}, side="baseline", run=run)
+    candidate(stage, good)
+    assert stage.judge() == Exit.OK
+    assert stage.publish() == Exit.OK
+    (model,) = stage.report["models"]
+    assert (stage.status[0], model["compared"]["source"]) == ("success", "tip-broken")
+    reasons = {each["gate"]["bound"]: each["reason"] for each in model["verdict"]["gates"]}
+    assert reasons["max_regression"] == "identical-models"
+    assert "the last usable one: `main`'s own could not be evaluated" in stage.comments[0]
