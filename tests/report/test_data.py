@@ -1,5 +1,7 @@
 """A change of data in comment, page and terminal: every finding has words, and nothing of a value becomes markup."""
 
+import re
+
 import pytest
 from tests.support import samples
 
@@ -79,6 +81,18 @@ def test_every_check_has_its_words() -> None:
     assert all(row.look for row in table.to_look_at)
     assert [row.look for row in table.shown] == [""]
     assert all(has_sentence("checks", f"title/{check}") for check in DataCheck)
+
+
+def test_numbers_of_rows_have_their_thousands_separated() -> None:
+    many = {"found": 23456, "rows": 34567, "more": 45678}
+    some = report(
+        *(
+            each.model_copy(update={"n": 12345, "effect": 56789.0, "values": {**each.values, **many}})
+            for each in EVERY.findings
+            if each.check not in {DataCheck.UNITS, DataCheck.LABEL_SHIFT, DataCheck.LEAK, DataCheck.DRIFT}
+        )
+    )
+    assert [row.text for row in data_tables([some])[0].to_look_at if re.search(r"\d{5}", row.text)] == []
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,9 @@ def percent(share: float | None) -> str:
     return f"{text} %" if _is_nonzero(text) or not share else "< 0.01 %"
 
 
-def count(value: int) -> str:
-    """A whole number with thousands separated."""
-    return f"{value:,}"
+def count(value: float) -> str:
+    """A number rounded to a whole one, with thousands separated."""
+    return f"{round(value):,}"
 
 
 def plural(value: int, one: str, many: str | None = None) -> str:

@@ -98,7 +98,7 @@ def amount_text(code: Code, value: float | None) -> str:
         return _NONE
     match code:
         case Code.VOLUME:
-            return figures.count(round(value))
+            return figures.count(value)
         case Code.METRIC:
             return figures.number(value)
         case _:
