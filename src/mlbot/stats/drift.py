@@ -87,16 +87,7 @@ def changes(figures: Figures, *, family: int = 0, level: float = LEVEL) -> tuple
     masks, groups = np.unique(shown, axis=1, return_inverse=True)
     for group in range(masks.shape[1]):
         days, which = np.flatnonzero(masks[:, group]), np.flatnonzero(groups.ravel() == group)
-        history = _History(
-            days=days,
-            values=figures.values[np.ix_(days, which)],
-            noise=figures.noise[np.ix_(days, which)],
-            floors=figures.floors[which],
-            far=figures.far[which],
-            sudden=figures.sudden[which],
-            share=share,
-            week=max(_STEADY, figures.week),
-        )
+        history = _History.of(figures, days, which, share)
         for column in np.flatnonzero(history.suspects):
             found += _followed(history.one(int(column)), int(which[column]))
     return tuple(sorted(found, key=lambda each: (each.figure, each.noticed)))
@@ -112,16 +103,7 @@ def unsteady(figures: Figures) -> tuple[bool, bool]:
     starts = np.arange(2 * BASE, len(figures.values))[-_BLOCKS * BASE :]
     if not (which.size and starts.size):
         return False, False
-    history = _History(
-        days=np.arange(len(figures.values)),
-        values=figures.values[:, which],
-        noise=figures.noise[:, which],
-        floors=figures.floors[which],
-        far=figures.far[which],
-        sudden=figures.sudden[which],
-        share=LEVEL,
-        week=figures.week,
-    )
+    history = _History.of(figures, np.arange(len(figures.values)), which, LEVEL)
     base, sums, noises = np.full(starts.size, BASE), _sums(history.values), _sums(history.noise)
     usual = (noises[starts] - noises[starts - BASE]) / BASE
     moves = history._moves(starts, base, usual)  # noqa: SLF001 - of this file
@@ -143,6 +125,20 @@ class _History:
     sudden: Floats
     share: float
     week: int
+
+    @classmethod
+    def of(cls, figures: Figures, days: Indices, which: Indices, share: float) -> "_History":
+        """Some of the figures on days that all of them are seen on."""
+        return cls(
+            days=days,
+            values=figures.values[np.ix_(days, which)],
+            noise=figures.noise[np.ix_(days, which)],
+            floors=figures.floors[which],
+            far=figures.far[which],
+            sudden=figures.sudden[which],
+            share=share,
+            week=max(_STEADY, figures.week),
+        )
 
     def one(self, column: int) -> "_History":
         at = slice(column, column + 1)
