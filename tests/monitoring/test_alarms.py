@@ -73,6 +73,13 @@ def test_an_alarm_says_what_since_when_how_far_and_what_to_do() -> None:
         assert said in page, said
 
 
+def test_a_day_names_a_column_once() -> None:
+    both = (finding(), finding(code=Code.SPREAD), finding(column="plan"))
+    text = issue_of(watched(health(30, findings=both)), PLACE, Change()).body
+    (row,) = [line for line in text.splitlines() if line.startswith("| 2026-11-30 ")]
+    assert row.endswith("| age, plan |")
+
+
 def test_words_from_outside_are_text() -> None:
     odd = health(30, findings=(finding(column=EVIL, code=Code.SHARE, value=EVIL, before=0.1, now=0.4),))
     for body in (

@@ -19,7 +19,7 @@ from mlbot.lib.tree import is_url
 from mlbot.lib.version import name_of
 from mlbot.monitoring.fold import health_of, version_on
 from mlbot.monitoring.health import Code, Health, State, Why
-from mlbot.monitoring.words import amount_text, effect_text, subject_text, unsteady_text, what_text, why_text
+from mlbot.monitoring.words import amount_text, effect_text, names_of, subject_text, unsteady_text, what_text, why_text
 from mlbot.protocol.inference import ControlSamples
 from mlbot.protocol.marker import AlarmStamp, in_marker
 from mlbot.protocol.operations import ProposeChange, Proposed, UpsertIssue, WriteSummary
@@ -256,6 +256,7 @@ def branch_of(model: Name) -> RefName:
 _SAY = MappingProxyType(
     {
         "what": what_text,
+        "names": names_of,
         "subject": subject_text,
         "amount": amount_text,
         "effect": effect_text,

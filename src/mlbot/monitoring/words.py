@@ -92,6 +92,11 @@ def subject_text(finding: Finding) -> str:
     return sentence("monitoring", f"part/{finding.part}", name=clean(finding.column, 40))
 
 
+def names_of(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What findings are of, each once; what is of no column is called what it says. Escaped for a terminal alone."""
+    return tuple(dict.fromkeys(subject_text(each) or what_text(each) for each in findings))
+
+
 def amount_text(code: Code, value: float | None) -> str:
     """A share, a number of requests, or a metric; a dash where there is none."""
     if value is None:
