@@ -25,7 +25,7 @@ from mlbot.git.ledger import LedgerBranch
 from mlbot.git.remote import Remote
 from mlbot.ledger.entries import Entry, GateAsked, Ledger, LiveValue, SealedEntry, SeedValues
 from mlbot.monitoring.dashboard import MOST_REFUSED, Dashboard, dashboard
-from mlbot.monitoring.health import State
+from mlbot.monitoring.health import Code, Finding, Part, State
 from mlbot.monitoring.pages import HEAD, page_names, pages
 from mlbot.monitoring.run_dashboard import write_site
 from mlbot.registry.tags import Registry
@@ -467,6 +467,27 @@ def test_days_of_production_and_how_a_model_does() -> None:
     assert "has no reference to compare with" in page
     assert Elements(page).open == []
     assert 'class="outcome unknown"' in pages(site)["index.html"]
+
+
+def test_an_alarm_that_may_be_wrong_more_often_says_so() -> None:
+    site = shown(day("2026-11-29"))
+    (watched,) = site.models[0].watched
+    assert watched.health
+    alarm = Finding(
+        code=Code.LOCATION,
+        part=Part.FEATURE,
+        column="age",
+        effect=1,
+        limit=0.2,
+        since="2026-11-28",
+        noticed="2026-11-29",
+        against="before",
+    )
+    for unsteady in ((), ("far-off",)):
+        health = watched.health.model_copy(update={"findings": (alarm,), "unsteady": unsteady})
+        model = site.models[0].model_copy(update={"watched": (watched.model_copy(update={"health": health}),)})
+        page = pages(site.model_copy(update={"models": (model,)}))[f"models/{MODEL}.html"]
+        assert ("A single day was far off of late." in page) == bool(unsteady)
 
 
 # --- cost

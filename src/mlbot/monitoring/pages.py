@@ -15,7 +15,7 @@ from mlbot.lib.templates import fill_page, sentence, templates
 from mlbot.monitoring.charts import Chart, Spot, bars, chart, columns
 from mlbot.monitoring.dashboard import Costs, Dashboard, Measured, MetricHistory, ModelHistory, Place, Watched
 from mlbot.monitoring.health import Finding
-from mlbot.monitoring.words import amount_text, effect_text, subject_text, what_text, why_text
+from mlbot.monitoring.words import amount_text, effect_text, subject_text, unsteady_text, what_text, why_text
 from mlbot.report.notices import MANY_LOOKS
 
 INDEX = "index.html"
@@ -173,9 +173,10 @@ def _watched(found: Watched) -> dict[str, Any]:
         "health": health,
         "state": sentence("monitoring", f"state/{health.state}", health=health) if health else "",
         "why": why_text(health) if health else "",
+        "unsteady": unsteady_text(health) if health else "",
         "findings": [_finding(each) for each in health.findings[:_ROWS]] if health else [],
         "columns": columns(requests),
-        "most": figures.count(int(max(requests, default=0.0))),
+        "most": figures.count(max(requests, default=0.0)),
         "dates": [days[0].date, days[-1].date],
         "days": days[: -_ROWS - 1 : -1],
         "left_out": max(0, len(days) - _ROWS),
