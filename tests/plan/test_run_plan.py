@@ -13,8 +13,8 @@ from tests.support.git_samples import Sandbox
 
 from mlbot.console import Console
 from mlbot.errors import UsageError
-from mlbot.git.merge import three_commits
-from mlbot.git.repository import Repository
+from mlbot.git.merge import commits_of, three_commits
+from mlbot.git.repository import Branch, Repository
 from mlbot.plan.plan import Plan, StaleCode, plan_models
 from mlbot.plan.run_plan import (
     PlanOptions,
@@ -126,6 +126,37 @@ def test_no_config_at_head(project: Sandbox) -> None:
     (project.path / "mlbot.yaml").unlink()
     with pytest.raises(UsageError, match="mlbot init"):
         plan_of(project)
+
+
+@pytest.mark.parametrize("mode", ["120000", "160000"])
+def test_what_a_link_says_and_what_a_submodule_names_is_no_config(project: Sandbox, mode: str) -> None:
+    """Their object reads like one here, and a checkout has no such file."""
+    text = project.git("rev-parse", "HEAD:mlbot.yaml")
+    head = with_entry(project, f"{mode},{text},mlbot.yaml")
+    repository = Repository.discover(project.path)
+    commits = commits_of(repository, head, Branch(name="main", sha=head))
+    assert commits.policy is None
+    with pytest.raises(UsageError, match="mlbot init"):
+        read_configs(repository, commits)
+
+
+def test_a_config_that_is_a_link_is_the_file_that_it_leads_to(project: Sandbox) -> None:
+    text = project.git("rev-parse", "HEAD:mlbot.yaml")
+    project.write({"name": "real.yaml"})
+    name = project.git("hash-object", "-w", "name")
+    head = with_entry(project, f"120000,{name},mlbot.yaml", f"100644,{text},real.yaml", f"120000,{name},a/mlbot.yaml")
+    commits = commits_of(Repository.discover(project.path), head, Branch(name="main", sha=head))
+    assert {each.name for each in read_configs(Repository.discover(project.path), commits).head.models} == {
+        "one",
+        "two",
+    }
+
+
+def with_entry(sandbox: Sandbox, *entries: str) -> str:
+    """A commit that has these besides what HEAD has: mode, object and path of each."""
+    for each in entries:
+        sandbox.git("update-index", "--add", "--cacheinfo", each)
+    return sandbox.git("commit-tree", sandbox.git("write-tree"), "-p", "HEAD", "-m", "Other entries")
 
 
 def test_before_the_first_commit(sandbox: Sandbox) -> None:

@@ -257,7 +257,7 @@ def commits_of(
         head=head,
         merged=merged.commit if merged and merged.commit != head else None,
         base=base,
-        policy=tip if tip and CONFIG_FILE in repository.tree(tip).entries else None,
+        policy=tip if tip and repository.tree(tip).file(CONFIG_FILE) else None,
         guarded=guarded.name,
         behind=repository.count_between(base, tip) if base and tip and base != tip else 0,
         uncommitted=uncommitted,

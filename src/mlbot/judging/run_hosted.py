@@ -362,7 +362,7 @@ def _fetch(run: CIRun, decision: Judge) -> Sha:
 
 def _of_branch(repository: Repository, subject: PushSubject, tip: Sha) -> Commits:
     """The commits of a push: nothing is merged."""
-    policy = tip if CONFIG_FILE in repository.tree(tip).entries else None
+    policy = tip if repository.tree(tip).file(CONFIG_FILE) else None
     base = repository.find(f"{subject.sha}^1")
     return Commits(head=subject.sha, base=base, policy=policy, guarded=subject.branch)
 

@@ -74,7 +74,8 @@ def read_configs(repository: Repository, commits: Commits) -> Configs:
 
 def _elsewhere(repository: Repository, sha: Sha) -> list[str]:
     """The other configs of a commit, as seen from this one's folder."""
-    return sorted(path for path in repository.tree(sha).entries if path.endswith(f"/{CONFIG_FILE}"))
+    tree = repository.tree(sha)
+    return sorted(path for path in tree.entries if path.endswith(f"/{CONFIG_FILE}") and tree.file(path))
 
 
 def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
@@ -305,9 +306,10 @@ def _row(model: PlannedModel) -> tuple[str, str, str, str]:
 
 
 def _config_blob(repository: Repository, sha: Sha | None) -> str | None:
-    if sha is None:
-        return None
-    return repository.tree(sha).entries.get(CONFIG_FILE, (None, None))[1]
+    """The object that a checkout of a commit has as mlbot.yaml: what a link says or a submodule names is no config."""
+    tree = repository.tree(sha) if sha else None
+    file = tree.file(CONFIG_FILE) if tree else None
+    return tree.entries[file][1] if tree and file else None
 
 
 def _outside(side: Side) -> list[str]:

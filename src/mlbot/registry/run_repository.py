@@ -189,7 +189,7 @@ class RepositoryContext:
     @cached_property
     def config(self) -> Config:
         """The guarded branch's mlbot.yaml. Raises `UsageError` where it has none, or a wrong one."""
-        if CONFIG_FILE not in self.repository.tree(self.tip).entries:
+        if self.repository.tree(self.tip).file(CONFIG_FILE) is None:
             raise UsageError(f"{self.branch} has no {CONFIG_FILE}", hint="Make one: mlbot init, and merge it.")
         return self.configs_at(self.tip).head
 
