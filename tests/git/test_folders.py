@@ -82,6 +82,14 @@ def test_two_configs_do_not_name_one_model(mono: Sandbox) -> None:
         stale(mono, "services/b")
 
 
+def test_no_config_hides_behind_many_others(mono: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are not read could name the same model, so too many are refused."""
+    mono.commit({f"services/!{number}/mlbot.yaml": "" for number in range(5)})
+    monkeypatch.setattr("mlbot.plan.run_plan.MOST_CONFIGS", 5)
+    with pytest.raises(UsageError, match=r"there are 6 other mlbot.yaml in the repository"):
+        stale(mono, "services/b")
+
+
 def findings(mono: Sandbox, folder: str) -> tuple[Problem, ...]:
     return Folder.of(mono.path / folder, configs_of(mono.path / folder)).findings()
 

@@ -21,6 +21,7 @@ from mlbot.console import Console
 from mlbot.errors import Exit
 from mlbot.events.github import Attempt
 from mlbot.github.artifacts import ArchiveRefusedError
+from mlbot.github.transport import Transport
 from mlbot.judging.run_ci import CIOptions, CIRun
 from mlbot.judging.run_files import Intake
 from mlbot.protocol.artifacts import Side, accepted_file, accepted_folder
@@ -304,8 +305,12 @@ def candidate(stage: Stage, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("judged", [True, False])
-def test_a_baseline_that_github_does_not_list_is_an_error(stage: Stage, good: Path, *, judged: bool) -> None:
+def test_a_baseline_that_github_does_not_list_is_an_error(
+    stage: Stage, good: Path, monkeypatch: pytest.MonkeyPatch, *, judged: bool
+) -> None:
     """Whether it was judged before or is trained now: a fault is never "the data cannot tell"."""
+    patience: Any = Transport.__init__.__kwdefaults__
+    monkeypatch.setitem(patience, "sleep", lambda _seconds: None)
     run = min(stage.github.world.runs)
     if not judged:
         stage.github.user("boss").push("main", {"train.py": f"{tiny.TRAIN}# today\n"})

@@ -7,7 +7,7 @@ from sklearn import metrics
 
 from mlbot.gates.metric import Settings, Task
 from mlbot.stats.estimation import estimate, estimate_custom
-from mlbot.stats.forecast import Series, block_length, long_run
+from mlbot.stats.forecast import Series, _lacking, _lasting, block_length, long_run
 from mlbot.stats.types import Estimate, Method, NoIntervalError, Undefined, UndefinedMetricError
 
 Array = npt.NDArray[np.float64]
@@ -79,7 +79,8 @@ def test_an_influence_is_how_the_weighted_figure_moves(metric: str) -> None:
 
 def test_the_long_run_variance_is_that_of_the_lowest_frequencies() -> None:
     rng = np.random.default_rng(0)
-    columns = rng.normal(size=(2, 64)).cumsum(axis=1)
+    columns = rng.normal(size=(2, 64))
+    columns[:, 1:] -= columns[:, :-1] * 0.5  # each is undone by the next, so none lasts
     columns -= columns.mean(axis=1, keepdims=True)
     covariance, df = long_run(columns)
     assert df == 6  # 0.4 * 64 ** (2 / 3)
@@ -89,6 +90,27 @@ def test_the_long_run_variance_is_that_of_the_lowest_frequencies() -> None:
     ]
     expected = np.mean([np.outer(wave, wave) for wave in waves], axis=0) / 64
     np.testing.assert_allclose(covariance, expected)
+
+
+@pytest.mark.parametrize(("times", "lasting"), [(8, 0.3), (12, 0.8), (24, 0.5), (60, 0.9), (700, 0.8)])
+def test_errors_that_last_are_given_what_the_lowest_frequencies_lack(times: int, lasting: float) -> None:
+    """On average over all draws of an autoregression the variance is that of its mean; here by its whole covariance."""
+    covariance = lasting ** np.abs(np.subtract.outer(np.arange(times), np.arange(times)))
+    count = int(0.4 * times ** (2 / 3))
+    waves = np.sqrt(2 / times) * np.cos(np.pi * np.outer(np.arange(1, count + 1), np.arange(times) + 0.5) / times)
+    expected = covariance.sum() / times / np.trace(waves @ covariance @ waves.T) * count
+    assert _lacking(lasting, times, count) == pytest.approx(expected)
+
+
+def test_how_long_errors_last_is_not_estimated_too_low() -> None:
+    """From twelve times, without the correction for the bias it is 0.4 on average."""
+    rng = np.random.default_rng(3)
+    errors = rng.normal(size=(2000, 112))
+    for time in range(1, 112):
+        errors[:, time] += 0.8 * errors[:, time - 1]
+    drawn = errors[:, 100:] - errors[:, 100:].mean(axis=1, keepdims=True)
+    assert np.mean([_lasting(each[None, :]) for each in drawn]) == pytest.approx(0.6, abs=0.05)
+    assert _lasting(np.zeros((2, 12))) < 0.2
 
 
 def test_independent_times_have_the_variance_of_their_means() -> None:

@@ -134,7 +134,7 @@ def _right(section: type[Section], value: Plain, around: Context) -> dict[str, A
     return context.made
 
 
-MOST_CONFIGS = 50
+MOST_CONFIGS = 200
 ONE_NAME = "the ledger, versions and artifacts know a model by its name alone"
 
 

@@ -80,8 +80,11 @@ def _elsewhere(repository: Repository, sha: Sha) -> list[str]:
 
 def _unlike(repository: Repository, sha: Sha, config: Config) -> None:
     """Raise where two configs of a repository name one model."""
-    others = repository.read_many(sha, _elsewhere(repository, sha)[:MOST_CONFIGS])
-    for name, path in named_twice(config, others):
+    paths = _elsewhere(repository, sha)
+    if len(paths) > MOST_CONFIGS:  # whichever were left unread could name the same model
+        hint = f"mlbot reads {MOST_CONFIGS} to see that no two name one model. Remove those that are not in use."
+        raise UsageError(f"there are {len(paths)} other {CONFIG_FILE} in the repository", hint=hint)
+    for name, path in named_twice(config, repository.read_many(sha, paths)):
         hint = f"Give one of them another name: {ONE_NAME}."
         raise UsageError(f"{CONFIG_FILE} and {path} both name the model {name}", hint=hint)
 

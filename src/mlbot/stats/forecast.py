@@ -4,7 +4,10 @@ All series share the shocks of a time, and errors last: so what is drawn is one 
 not independent. The variance of a mean over T times is the long-run variance over T, estimated from the B lowest
 frequencies of the influence (cosines, equally weighted), which are independent of each other, so t has B degrees of
 freedom: E. Lazarus, D. J. Lewis, J. H. Stock, M. W. Watson, "HAR inference: recommendations for practice", Journal of
-Business & Economic Statistics 36 (2018), with their B = 0.4 T^(2/3).
+Business & Economic Statistics 36 (2018), with their B = 0.4 T^(2/3). Where errors last for many of few times, the
+lowest frequencies have less of the variance than the mean has. How much less follows from a first-order autoregression,
+as in D. W. K. Andrews, J. C. Monahan, Econometrica 60 (1992); its coefficient is estimated too low by (1 + 3 phi) / T:
+M. G. Kendall, "Note on bias in the estimation of autocorrelation", Biometrika 41 (1954).
 
 MASE is scaled by the mean step of a (seasonal) naive forecast in the training data of the series: R. J. Hyndman,
 A. B. Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 22 (2006).
@@ -133,7 +136,27 @@ def long_run(columns: Floats) -> tuple[Floats, float]:
     count = max(1, int(0.4 * times ** (2 / 3)))
     angles = math.pi * np.outer(np.arange(times) + 0.5, np.arange(1, count + 1)) / times
     waves = columns @ (math.sqrt(2 / times) * np.cos(angles))
-    return np.asarray(waves @ waves.T / (count * times)), float(count)
+    return np.asarray(waves @ waves.T / (count * times)) * _lacking(_lasting(columns), times, count), float(count)
+
+
+_MOST_LASTING = 0.9  # of a coefficient beyond it so few times say nothing
+
+
+def _lasting(columns: Floats) -> float:
+    """How much of an error is there at the next time: a coefficient from 0 on, of all columns (K, T) together."""
+    times, size = columns.shape[1], float(np.einsum("kt,kt", columns, columns))
+    found = float(np.einsum("kt,kt", columns[:, 1:], columns[:, :-1])) / size if size > 0 else 0.0
+    unbiased: float = (times * found + 1) / (times - 3)
+    return min(_MOST_LASTING, max(0.0, unbiased))
+
+
+def _lacking(lasting: float, times: int, count: int) -> float:
+    """How many times the variance at the lowest frequencies a mean over times has, where errors last so."""
+    lags = np.arange(1, min(times, 300))  # 0.9 to the power of 300 is 0
+    steps = math.pi * np.arange(1, count + 1)[:, None] / times
+    waves = (1 - lags / times) * np.cos(lags * steps) - np.sin(lags * steps) / (times * np.sin(steps))
+    decay: Floats = np.asarray(2 * lasting**lags, dtype=np.float64)
+    return max(1.0, float(1 + (1 - lags / times) @ decay) / float(np.mean(1 + waves @ decay)))
 
 
 def block_length(times: int) -> int:
