@@ -119,6 +119,14 @@ def test_rows_that_are_named_are_counted_from_1_and_are_seldom_all(
     assert f"<td>{words}</td>" in html(whole)
 
 
+@pytest.mark.parametrize(("suspicious", "usual"), [(50, False), (51, True)])
+def test_labels_that_hardly_follow_from_the_columns_are_not_called_wrong(suspicious: int, *, usual: bool) -> None:
+    of_new = finding(DataCheck.LABELS, "new")
+    many = of_new.model_copy(update={"n": 1000, "values": {"found": suspicious}})
+    text = markdown(samples.failing().model_copy(update={"data": (report(many),)}))
+    assert ("as is usual where the columns hardly tell the classes apart" in text) is usual
+
+
 def test_nothing_of_a_value_is_markup_in_a_comment() -> None:
     text = markdown(samples.failing().model_copy(update={"data": (EVERY,)}))
     assert "<img" not in text
