@@ -66,6 +66,56 @@ def test_files_and_columns_are_looked_at(tmp_path: Path) -> None:
     ]
 
 
+OTHER = """
+  other:
+    task: regression
+    train: {run: make, depends: [b.csv]}
+    data: {train: TRAIN, holdout: b.csv, target: y}
+    gates: {rmse: {max: 1}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("data/holdout.csv", "the holdout"),
+        ("./data//holdout.csv", "the holdout"),
+        (":/data/holdout.csv", "the holdout"),
+        ("link.csv", "the holdout"),
+        ("linked/holdout.csv", "the holdout"),
+        ("b.csv", "the holdout of other"),
+        *((path, None) for path in ("data/", "data/*.csv", "data", "mlbot.yaml")),
+    ],
+)
+def test_a_training_may_not_be_given_the_rows_that_judge(tmp_path: Path, path: str, found: str | None) -> None:
+    text = texts.SMALL.replace("run: make", f"run: make\n      depends: [a.csv, '{path}']")
+    other = OTHER.replace("depends: [b.csv]", "depends: [data/]").replace("TRAIN", "a.csv")
+    folder(tmp_path, text + other, "data/holdout.csv", "a.csv", "b.csv")
+    (tmp_path / "link.csv").symlink_to("data/holdout.csv")
+    (tmp_path / "linked").symlink_to("data")
+    if found is None:
+        check(tmp_path)
+        return
+    (problem, _) = refusal(tmp_path).splitlines()
+    place, _, hint = problem.partition(" → ")
+    assert place.startswith("mlbot.yaml:7: models.m.train.depends[1]: found ")
+    assert place.endswith(f", {found}")
+    assert hint == "remove it: no training sees the rows that judge a model; let it read others"
+
+
+def test_the_holdout_is_not_in_the_training_data_but_that_of_another_model_may_be(tmp_path: Path) -> None:
+    text = texts.SMALL.replace("holdout:", "train: {train}\n      holdout:")
+    folder(tmp_path, text.format(train="b.csv") + OTHER.replace("TRAIN", "data/"), "data/holdout.csv", "b.csv")
+    assert "models.other.train.depends[0]" in refusal(tmp_path)
+    folder(tmp_path, text.format(train="b.csv").replace("run: make", "run: make\n      depends: [b.csv]"))
+    check(tmp_path)
+    for train in ("data/", "link.csv"):
+        (tmp_path / "link.csv").unlink(missing_ok=True)
+        (tmp_path / "link.csv").symlink_to("data/holdout.csv")
+        folder(tmp_path, text.format(train=train))
+        assert 'data.holdout: found "data/holdout.csv", which is in the training data' in refusal(tmp_path)
+
+
 WRONG = {
     "a name": ("  m:\n", "  'm m':\n", "m m"),
     "a task": ("task: binary", "task: binry", "m"),

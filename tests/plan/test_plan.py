@@ -132,9 +132,12 @@ def test_without_depends_it_is_the_whole_repository_but_config_and_holdouts() ->
         assert planned.stale == (path not in {"mlbot.yaml", "data/holdout.csv"}), path
 
 
-def test_a_folder_with_the_holdout_in_it_does_not_depend_on_the_holdout() -> None:
-    chosen = model(train={"depends": ("data/",)})
-    assert not only(side(FILES | {"data/holdout.csv": "2"}, chosen), side(FILES, chosen)).stale
+@pytest.mark.parametrize("path", ["data/", "data/*.csv", "data/holdout.csv", ":/data/holdout.csv", "link.csv"])
+def test_no_name_makes_a_model_depend_on_the_holdout(path: str) -> None:
+    chosen = model(train={"depends": ("train.py", path)})
+    seen = Side(config=config(chosen), tree=tree(FILES, links={"link.csv": "data/holdout.csv"})).files(chosen)
+    assert "train.py" in seen
+    assert "data/holdout.csv" not in seen
 
 
 def test_a_model_depends_on_its_entry_point_whatever_depends_says() -> None:

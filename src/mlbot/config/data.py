@@ -176,9 +176,9 @@ class Data(Section):
     path), and another one when the data change.
     Left out: the training finds its own data."""
     holdout: Annotated[str, kinds.PATH_OR_URL] = ""
-    """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. Training never sees them; with
-    a URL only the judge has to be able to read it. Left out: must be there, but for `scores`, whose evaluator has the
-    items."""
+    """The labelled rows that judge the model, CSV or Parquet: a path, or any fsspec URL. A training with `depends`
+    never sees them, and may not name them there; with a URL only the judge has to be able to read it. Left out: must be
+    there, but for `scores`, whose evaluator has the items."""
     sealed: Annotated[str | None, kinds.SEALED] = None
     """The labelled rows that only a release is judged on, CSV or Parquet like the holdout: a URL outside the
     repository, which the release's own job alone can read. Left out: none, and nothing bounds how often a release

@@ -1,6 +1,7 @@
 """Reading a folder's mlbot.yaml, and checking what it names against what there is: files, and the holdouts' columns."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -78,7 +79,8 @@ class Folder:
             params=params,
             models=models,
         )
-        return found + tuple(map(self.document.located, (*unclear, *self._named_elsewhere())))
+        seen = (each.under("models", model.name) for model in meant for each in _trained_on(root, self.config, model))
+        return found + tuple(map(self.document.located, (*unclear, *seen, *self._named_elsewhere())))
 
     def _named_elsewhere(self) -> Iterator[Problem]:
         """The models that the config of another folder names too; only that of the root may show what others are."""
@@ -323,13 +325,44 @@ def _bounded(path: Path) -> bytes:
 
 def _exists(root: Path, path: str) -> bool:
     """Whether a path, folder or glob names something; data behind a `.dvc` file counts."""
-    if path.startswith(TOP):
-        here = root.resolve()
-        root = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
-        path = path.removeprefix(TOP)
+    root, path = _named_from(root, path)
     if is_glob(path):
         return any(root.glob(path.rstrip("/")))
     return (root / path).exists() or (root / f"{path.rstrip('/')}.dvc").exists()
+
+
+def _named_from(root: Path, path: str) -> tuple[Path, str]:
+    """The folder that a path is named from, and what it is there."""
+    if not path.startswith(TOP):
+        return root, path
+    here = root.resolve()
+    return next((each for each in (here, *here.parents) if (each / ".git").exists()), here), path.removeprefix(TOP)
+
+
+def _trained_on(root: Path, config: Config, model: Model) -> Iterator[Problem]:
+    """The rows that judge a model where its training is to read them, under whatever name.
+
+    A folder or a glob of `depends` leaves them out. What is another model's holdout can be this one's training data.
+    """
+    train, held = _real(root, model.data.train), {_real(root, each.data.holdout): each for each in config.models}
+    for index, path in enumerate(model.train.depends or ()):
+        place = _real(root, path)
+        judged = next((held[each] for each in (place, *place.parents) if each in held), None) if place else None
+        if place and judged and train not in (place, *place.parents):
+            whose = "the holdout" if judged.name == model.name else f"the holdout of {judged.name}"
+            hint = "remove it: no training sees the rows that judge a model; let it read others"
+            yield Problem(f"{quote(path)}, {whose}", hint, ("train", "depends", index))
+    own = _real(root, model.data.holdout)
+    if train and own and model.data.train != model.data.holdout and (train == own or train in own.parents):
+        hint = "write another path: a model is judged on rows that it has not seen"
+        yield Problem(f"{quote(model.data.holdout)}, which is in the training data", hint, ("data", "holdout"))
+
+
+def _real(root: Path, path: str | None) -> Path | None:
+    """Where a path leads, through links; None for a URL, a glob and nothing."""
+    if not path or is_url(path) or is_glob(path):
+        return None
+    return Path(os.path.realpath(Path(*_named_from(root, path))))  # `resolve` raises where links lead in a circle
 
 
 def _params(root: Path, model: Model) -> tuple[str, ...] | None:

@@ -112,15 +112,20 @@ class Side:
         return {model.name: model for model in self.config.models}
 
     @cached_property
-    def reserved(self) -> frozenset[str]:
-        """What no folder or glob makes a model depend on: the config, and the holdouts, which training never sees.
+    def holdouts(self) -> frozenset[str]:
+        """The rows that judge the models, which nothing in `depends` shows to a training, however it is spelled.
 
-        Of these only tables: a holdout that names a script, or a lock, would take it out of every model's key.
+        Only tables: a holdout that names a script, or a lock, would take it out of every model's key.
         """
         holdouts = {model.data.holdout for model in self.config.models if model.data.holdout}
         holdouts = {path for path in holdouts if not is_url(path)}
         files = frozenset[str]().union(*(self.tree.match(path) for path in holdouts))
-        return frozenset({CONFIG_FILE, *filter(_is_table, files)})
+        return frozenset(filter(_is_table, files))
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """What no folder or glob makes a model depend on: the config, and the holdouts."""
+        return self.holdouts | {CONFIG_FILE}
 
     @cached_property
     def everything(self) -> frozenset[str]:
@@ -237,7 +242,7 @@ class Side:
         found = self.tree.match(pattern)
         if not found:
             raise _nothing(model, key, pattern)
-        return found if normalise(pattern) in self.tree.entries else found - self.reserved
+        return found - (self.holdouts if normalise(pattern) in self.tree.entries else self.reserved)
 
     def _file(self, model: Model, what: str, path: str | None) -> Digest | None:
         if path is None:

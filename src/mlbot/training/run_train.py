@@ -490,7 +490,10 @@ def undeclared(failure: TrainingFailure, model: Model, side: Side) -> TrainingFa
     path = next((name for name in names if name not in seen), None)
     if path is None:
         return failure
-    message = f"{shown(path)} is not in train.depends, so the training does not see it: add it to depends"
+    if path in side.holdouts:
+        message = f"the training reads {shown(path)}, a holdout, which no training sees: it has to use other rows"
+    else:
+        message = f"{shown(path)} is not in train.depends, so the training does not see it: add it to depends"
     return failure.model_copy(update={"message": message[:MESSAGE]})
 
 
