@@ -422,6 +422,37 @@ def test_all_calls_together_have_a_bound(
     assert key in found.hint
 
 
+NO_PARQUET = "ImportError: Unable to find a usable engine; tried using: 'pyarrow', 'fastparquet'."
+ENDED = (Reason.SCORING_FAILED, "ended with status 1")
+
+
+@pytest.mark.parametrize(
+    ("reads", "log", "ended", "cause"),
+    [
+        ("parquet", NO_PARQUET, ENDED, "command-no-parquet"),
+        ("csv", NO_PARQUET, ENDED, "command-log"),
+        ("parquet", "KeyError: 'age'", ENDED, "command-log"),
+        ("parquet", "Traceback", (Reason.SCORING_TIMEOUT, "took longer than the 60 seconds"), "command"),
+        ("parquet", "Traceback", (Reason.SCORING_MEMORY, "needs more memory than the 4 GB"), "command"),
+    ],
+)
+def test_the_hint_is_of_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reads: str, log: str, ended: tuple[Reason, str], cause: str
+) -> None:
+    reason, says = ended
+    problem = Problem.of(reason, "command", status=1, seconds="60", memory="4 GB")
+    monkeypatch.setattr(predictor, "run_isolated", lambda *_, **__: Ran(isolation=UNHELD, problem=problem, log=(log,)))
+    how = predictor.Predictor(run="", code=tmp_path, format=reads)  # type: ignore[arg-type]
+    for rows, asked in ((1, "asked about one row alone"), (3, "asked about 3 rows")):
+        wanted = WANTED.model_copy(update={"rows": rows})
+        found = predictor.Asking(predictor=how, isolation=UNHELD)(tmp_path, tmp_path, wanted)
+        assert isinstance(found, Problem)
+        assert found.cause == cause
+        assert says in found.detail
+        assert ("format: csv" in found.hint) == (cause == "command-no-parquet")
+        assert (log in found.detail and asked in found.detail) == (reason is Reason.SCORING_FAILED)
+
+
 # --- files that claim more than they hold
 
 WANTED = Wanted(format="parquet", rows=3, columns=("y",))

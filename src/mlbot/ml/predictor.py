@@ -7,6 +7,7 @@ no label and no row's place, and has to answer a row alike however it is asked.
 """
 
 import math
+import re
 import secrets
 import tempfile
 import time
@@ -56,6 +57,7 @@ _READ_S = 300.0  # for reading all answers about one artifact
 _READ_BYTES = 1 << 30
 _EQUAL = (0.5, 0.0)  # places of labels are equal or not
 _TAIL = 5
+_PARQUET = re.compile("parquet|pyarrow", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,15 +137,16 @@ class Asking:
         if ran.problem.reason is Reason.SCORING_TIMEOUT and left <= usual.wall_s:
             facts: dict[str, Any] = {"seconds": f"{predictor.in_all_s:g}", "calls": self.calls}
             return Problem.of(Reason.SCORING_TIMEOUT, "command-in-all", **facts)
-        return _with_log(ran.problem, self.log)
+        return self._with_log(ran.problem, wanted.rows)
 
-
-def _with_log(problem: Problem, log: Sequence[str]) -> Problem:
-    """A problem whose hint can be followed: with what the command printed last."""
-    if not log or problem.cause != "command":
-        return problem
-    facts: dict[str, Any] = {**problem.values, "log": printable(" | ".join(log), 600)}
-    return Problem.of(problem.reason, "command-log", **facts)
+    def _with_log(self, problem: Problem, rows: int) -> Problem:
+        """A problem whose hint can be followed: with what the command printed last."""
+        if not self.log or (problem.reason, problem.cause) != (Reason.SCORING_FAILED, "command"):
+            return problem
+        log = " | ".join(self.log)
+        facts: dict[str, Any] = {**problem.values, "rows": rows, "log": printable(log, 600)}
+        reads_none = self.predictor.format == "parquet" and _PARQUET.search(log)
+        return Problem.of(problem.reason, "command-no-parquet" if reads_none else "command-log", **facts)
 
 
 def predict_many(
