@@ -87,8 +87,8 @@ def test_every_cause_has_its_words_and_gives_what_they_name() -> None:
 
 def test_a_hint_is_of_its_own_cause() -> None:
     expired = Problem.of(Reason.MODEL_MISSING, "artifact-expired", seed=1, artifact="the artifact a has expired")
-    assert "MLBOT_MODEL" not in expired.hint
-    assert "MLBOT_MODEL" in Problem.of(Reason.MODEL_MISSING, "left-none", seed=1).hint
+    assert "MLBOT_ARTIFACT" not in expired.hint
+    assert "$MLBOT_ARTIFACT" in Problem.of(Reason.MODEL_MISSING, "left-none", seed=1).hint
     assert "new columns" in Problem.of(Reason.HOLDOUT_SCHEMA, "to-land", why="").hint
     gaps = Problem.of(Reason.HOLDOUT_SCHEMA, "labels-missing", target="y", rows=3, written="", first="1, 2, 3")
     assert "new columns" not in gaps.hint
@@ -126,7 +126,7 @@ def test_no_hint_is_of_another_cause() -> None:
 
 
 CAUSES = (
-    ("model-missing", ("artifact-expired", "Re-run all jobs"), ("left-none", "$MLBOT_MODEL")),
+    ("model-missing", ("artifact-expired", "Re-run all jobs"), ("left-none", "$MLBOT_ARTIFACT")),
     ("model-missing", ("older-mlbot", "Re-run all jobs"), ("not-in-store", "Name a store")),
     ("model-refused", ("too-large", "smaller"), ("operator", "operators of")),
     ("model-refused", ("other-format", "Pickle and joblib"), ("external-data", "save_as_external_data")),
