@@ -36,9 +36,19 @@ def test_nothing_is_missing() -> None:
     ],
 )
 def test_a_missing_file(old: str, new: str, place: str, path: str) -> None:
-    expected = f'mlbot.yaml:{place}: found "{path}", which is not there → write a path that exists, from the '
-    assert found(Case(old, new)) == [expected + "folder of mlbot.yaml"]
+    (problem,) = found(Case(old, new))
+    hint = "write a path that exists, from the folder of mlbot.yaml"
+    root = ", or with `:/` before it from the repository's root" if "depends" in place or "lock" in place else ""
+    assert problem == f'mlbot.yaml:{place}: found "{path}", which is not there → {hint}{root}'
     assert found(Case(old, new), there={path}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "above"), [("depends: [common]", True), ("lock: common", True), ("params: common", False)]
+)
+def test_what_is_in_the_repositorys_root_is_named_from_there(key: str, *, above: bool) -> None:
+    (problem,) = found(Case(texts.RUN, f"run: make\n{key}"), there={":/common"})
+    assert problem.endswith("→ write :/common") == above
 
 
 def test_urls_are_not_looked_for() -> None:

@@ -277,6 +277,9 @@ def _url(what: str, *bad: _Bad) -> Kind:
     return text(what, _PASSWORD, *bad, (rf"^(?!{_SCHEME})|\s", what), _CHAIN)
 
 
+_UP = r"(^|/)\.\.(/|$)"
+
+
 def _path(what: str, *bad: _Bad) -> Kind:
     """A path inside the repository with forward slashes; a slash at the end (a folder) stays."""
     written = text(
@@ -285,7 +288,7 @@ def _path(what: str, *bad: _Bad) -> Kind:
         (f"^{_SCHEME}", "a path inside the repository; only data can have a URL"),
         (r"\\", "the path with forward slashes"),
         ("^([/~]|[A-Za-z]:)", "a path relative to the repository's root"),
-        (r"(^|/)\.\.(/|$)", "a path without `..`, from the repository's root"),
+        (_UP, "a path without `..`, in the folder of mlbot.yaml or below"),
         (r"^[./]*$|^(\./+)*\.git(/|$)", "a file or folder of the repository"),
     )
 
@@ -332,6 +335,10 @@ COLUMN = text("a column name")
 LABEL = kind(_label, anyOf=[COLUMN.schema(), {"type": ["number", "boolean"]}])
 PATH = _path("a path inside the repository")
 NOTEBOOK = _path("a notebook", (r"^(?!.*\.ipynb$)", "the path of a Jupyter notebook, such as train.ipynb"))
+SHARED = _path(
+    "a path inside the repository", (_UP, "a path without `..`; `:/common` is common in the repository's root")
+)
+"""What may be beside the folder of mlbot.yaml too."""
 PATH_OR_URL = either("://", _url("a URL such as s3://bucket/file.csv"), PATH)
 _HERE = "|".join(
     "".join(f"[{letter}{letter.upper()}]" for letter in name)

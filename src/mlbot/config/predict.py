@@ -14,7 +14,7 @@ from mlbot.config.kinds import Context, Kind, Section, choice, inside, kind, lis
 from mlbot.gates.metric import OPERATIONAL, Direction, Metric, Task
 from mlbot.lib.tree import Tree
 
-_FILES = list_of("files, folders and globs", kinds.PATH)
+_FILES = list_of("files, folders and globs", kinds.SHARED)
 
 
 def _tolerance(value: Plain) -> float:

@@ -100,7 +100,7 @@ class Tunable(Section):
             yield Problem(show_value(given["max"]), f"write at least {low}, the min", ("max",))
 
 
-_FILES = list_of("files, folders and globs; leave it out for all", kinds.PATH)
+_FILES = list_of("files, folders and globs; leave it out for all", kinds.SHARED)
 _PARAMETERS = "a mapping from the name of each parameter, such as `depth: {type: int, min: 1, max: 20}`"
 
 
@@ -199,7 +199,7 @@ class Train(Section):
     environment: Annotated[TrainEnvironment | None, inside(TrainEnvironment)] = None
     """An environment of its own: `{python: "3.10", install: pip install -r requirements.txt}`.
     Left out: the first `python` on the PATH, with what is installed there."""
-    lock: Annotated[str | None, kinds.PATH] = None
+    lock: Annotated[str | None, kinds.SHARED] = None
     """The environment lock file; its change makes the model stale.
     Left out: the first known one in the root (`uv.lock`, `requirements.txt`, …)."""
 
