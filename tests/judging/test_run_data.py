@@ -139,6 +139,23 @@ def test_gates_that_decide_nothing_are_named_before_a_training(
 
 
 @pytest.mark.parametrize(
+    ("seeds", "gate", "idle"),
+    [
+        ("1", "{max_regression: 0.1}", True),
+        ("1", "{min: 0.5}", False),
+        ("2", "{max_regression: 0.1}", False),
+        ("{start: 2, most: 3}", "{max_regression: 0.1}", False),
+    ],
+)
+def test_a_comparison_of_one_seed_is_named_before_a_training(
+    tmp_path: Path, seeds: str, gate: str, *, idle: bool
+) -> None:
+    config = CONFIG[: CONFIG.index("    slices:")].replace("    data:\n", f"      seeds: {seeds}\n    data:\n", 1)
+    said = report(tmp_path, config=f"{config}    gates:\n      accuracy: {gate}\n")
+    assert ("m: accuracy will hardly ever block with `train.seeds: 1`" in said) is idle
+
+
+@pytest.mark.parametrize(
     ("task", "gate", "labels", "wrong"),
     [
         ("regression", "r2", "7", "every row has the same target value"),

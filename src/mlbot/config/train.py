@@ -190,7 +190,8 @@ class Train(Section):
     """The parameters that `/retrain` may change for a trial, by name. Left out: no trials."""
     seeds: Annotated[SeedRange | None, _NUMBER_OR_RANGE] = None
     """How many times to train, each with another seed, 1 to 32; or `{start: 2, most: 5}`: more than 2 where they do not
-    decide, and at most 5. The first one's model ships; the others measure the noise.
+    decide, and at most 5. The first one's model ships; the others measure the noise. With 1 a drop hardly ever
+    blocks: nobody knows what another seed would have given.
     Left out: 3, and once the ledger has a history of seeds (8 degrees of freedom) `{start: 2, most: 5}`."""
     timeout_s: Annotated[float, kinds.TIMEOUT] = 1800.0
     """The longest that one training may take: `90s`, `30m`, `2h`, or a number of seconds; at most 120h."""

@@ -11,9 +11,10 @@ from mlbot.config.errors import KeyPath
 from mlbot.config.errors import Problem as Wrong
 from mlbot.config.run_check import Folder, idle_lines, warned
 from mlbot.config.schema import Model
+from mlbot.config.train import SeedRange
 from mlbot.console import Console
 from mlbot.errors import MlbotError, require
-from mlbot.gates.metric import Gate, Task
+from mlbot.gates.metric import Bound, Gate, Task
 from mlbot.git.repository import configs_of
 from mlbot.lib.constants import LFS_POINTER
 from mlbot.lib.templates import sentence
@@ -260,6 +261,9 @@ def _of_rows(holdout: "HoldoutData") -> Iterator[str]:
             )
 
 
+_ONE_SEED, _OF_SEEDS = SeedRange(start=1, most=1), frozenset({Bound.MAX_REGRESSION, Bound.MAX_EXCESS})
+
+
 def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:
     """The gates that hardly ever block or can never pass on a holdout, whatever the model, each with its reason."""
     blocking = [gate for gate in model.gates if gate.blocking and not gate.only_warns]
@@ -277,6 +281,9 @@ def idle_gates(model: Model, holdout: "HoldoutData") -> Iterator[str]:
     for name, gates in few.items():
         facts = {"name": name, "rows": holdout.record.slices[name], "least": least[name]}
         yield sentence("data", "few-rows", model=model.name, gates=list(dict.fromkeys(gates)), **facts)
+    compared = [each.subject for each in blocking if each.bound in _OF_SEEDS]
+    if compared and model.train.seeds == _ONE_SEED and model.artifact is None:
+        yield sentence("data", "one-seed", model=model.name, gates=list(dict.fromkeys(compared)))
     if model.gates and not able:
         yield sentence("data", "none-blocks", model=model.name, blocking=len(blocking))
 
