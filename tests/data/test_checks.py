@@ -115,6 +115,8 @@ def test_suspicious_labels_are_those_of_cleanlab() -> None:
     found = checks.suspected(shares, labels, checks.thresholds(shares, labels))
     order = [1, 37, 2, 17, 48, 22, 77, 11, 16, 66, 40, 14, 12, 50, 58, 49, 63, 76, 26, 65, 15, 72]
     assert (found.worst(rows(x=labels)) - 1).tolist() == order
+    alone = sorted(range(80), key=lambda row: shares[row, labels[row]])
+    assert (found.least_likely(rows(x=labels)) - 1).tolist() == alone[: len(order)]
 
 
 def test_the_nearest_row_is_that_of_scikit_learn() -> None:

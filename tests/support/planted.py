@@ -11,8 +11,10 @@ import polars as pl
 from scipy.stats import binom
 
 from mlbot.config.data import Data
+from mlbot.data import checks
 from mlbot.data.change import Change, Versions
 from mlbot.data.findings import DataReport
+from mlbot.data.vectors import Columns
 from mlbot.gates.metric import DataCheck, Task
 from mlbot.judging.run_data_checks import check
 
@@ -234,3 +236,21 @@ def plant_share(of: Set, plant: Plant, wanted: DataCheck, draw: Draw) -> float:
         return float(bool(found))
     counts = [int(re.sub(r"\D", "", str(each.values.get("found", 0))) or 0) for each in found]
     return min(1.0, sum(counts) / rows)
+
+
+def wrong_share(of: Set, draw: Draw, share: float = 0.02) -> float:
+    """Of a share of all labels made wrong in a file that nobody had before: how many are among as many least likely."""
+    rows = round(share * of.train.height)
+    wrong = draw.choice(of.train.height, rows, replace=False)
+    classes, labels = of.train[of.target].unique().sort().to_list(), of.train[of.target].to_list()
+    for row in wrong:
+        others = [each for each in classes if each != labels[row]]
+        labels[row] = others[draw.integers(len(others))]
+    frame = of.train.with_columns(pl.Series(of.target, labels, dtype=of.train.schema[of.target]))
+    columns = Columns.of(frame, [each for each in frame.columns if each not in {of.target, of.data.group}])
+    target = checks.Target.of_classes(frame[of.target])
+    assert target is not None
+    whole = checks.Rows(frame=frame, numbers=np.arange(frame.height))
+    suspicion = checks.labels_alone(whole, target, columns)
+    assert suspicion is not None
+    return len({*suspicion.least_likely(whole)[:rows]} & {*wrong}) / rows

@@ -709,7 +709,7 @@ class _Added:
                     cause="new",
                     effect=float(suspicion.suspicious.sum()),
                     n=len(rows),
-                    **checks.named(suspicion.worst(rows)),
+                    **checks.named(suspicion.least_likely(rows)),
                     values={"found": int(suspicion.suspicious.sum())},
                     shown=True,
                 )
