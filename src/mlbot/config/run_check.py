@@ -424,12 +424,10 @@ def _absent(model: Model, exists: Callable[[str], bool]) -> Iterator[Problem]:
     for at, path in paths.items():
         # Data are in the folder of mlbot.yaml or below; only git's own files are named from the root.
         if path and "://" not in path and (not exists(path) or (at[0] == "data" and path.startswith(TOP))):
-            hint = "write a path that exists, from the folder of mlbot.yaml"
-            if "depends" in at or "lock" in at:
-                above = f"{TOP}{path.removeprefix(TOP)}"
-                hint = (
-                    f"write {above}" if exists(above) else f"{hint}, or with `:/` before it from the repository's root"
-                )
+            hint, above = "write a path that exists, from the folder of mlbot.yaml", f"{TOP}{path.removeprefix(TOP)}"
+            if {"depends", "lock"} & set(at):
+                there = exists(above)
+                hint = f"write {above}" if there else f"{hint}, or with `:/` before it from the repository's root"
             yield Problem(f"{quote(path)}, which is not there", hint, at)
 
 

@@ -314,12 +314,14 @@ class Suspicion:
 
     def worst(self, rows: Rows) -> Codes:
         """The row numbers of the suspicious ones, the least likely label first."""
-        order = np.argsort(np.where(self.suspicious, self.own, np.inf), kind="stable")
-        return rows.numbers[order[: int(self.suspicious.sum())]]
+        return self._first(rows, np.where(self.suspicious, self.own, np.inf))
 
     def least_likely(self, rows: Rows) -> Codes:
         """As many row numbers by the probability of the label alone: of a whole file's wrong ones these are more."""
-        return rows.numbers[np.argsort(self.own, kind="stable")[: int(self.suspicious.sum())]]
+        return self._first(rows, self.own)
+
+    def _first(self, rows: Rows, by: Array) -> Codes:
+        return rows.numbers[np.argsort(by, kind="stable")[: int(self.suspicious.sum())]]
 
 
 def _strength(columns: Columns) -> float:

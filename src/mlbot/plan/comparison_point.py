@@ -91,7 +91,7 @@ class BranchHistory:
                 *(
                     _called(each, new)
                     for new in names
-                    for old in names_of(new, names)[:0:-1]
+                    for old in reversed(names_of(new, names)[1:])  # so that the newest name's verdict counts
                     for each in own_now
                     if each.model == old
                 ),

@@ -121,10 +121,8 @@ class InferenceServer:
             return found
         if found.model not in {None, self.model} or found.id not in {None, "", identity}:
             return Fault(code=EndpointFault.OTHER_MODEL, detail=clean(found.model or "", _SHOWN))
-        if self.version and found.version not in {
-            "",
-            self.version,
-        }:  # without one asked for, servers count by themselves
+        # Without a version asked for, servers count by themselves.
+        if self.version and found.version not in {"", self.version}:
             return Fault(code=EndpointFault.OTHER_VERSION, detail=clean(found.version, _SHOWN))
         return found, received.seconds * 1000
 
